@@ -1,0 +1,42 @@
+# Needs make and Python 3.10 or later; everything else goes into $(VENV).
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo test lint clean
+
+help:
+	@echo "make demo   score a healthy and a damaged object, write demo/report.html"
+	@echo "make test   run the tests (PYTEST_ARGS=... goes to pytest)"
+	@echo "make lint   ruff and pyright"
+	@echo "make clean  remove $(VENV) and demo/"
+
+install: $(VENV)/.installed
+
+dev: $(VENV)/.installed-dev
+
+# The stamps are older than pyproject.toml only when it changed: a second call installs nothing.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("Python 3.10 or later is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: install
+	$(BIN)/pointadplus demo --out demo
+
+test: dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: dev
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+clean:
+	rm -rf $(VENV) demo

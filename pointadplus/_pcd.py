@@ -1,0 +1,163 @@
+"""PCD, read and written (https://pointclouds.org/documentation/tutorials/pcd_file_format.html).
+
+Read here and not by Open3D, which pads, truncates or returns an empty cloud where a header and its data disagree, and
+loses the organised grid. Here every row survives, and the header is checked before anything is allocated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import BinaryIO
+
+import numpy as np
+
+from ._formats import MAX_INFLATED, RawCloud, check_blank, check_bytes, from_fields, text_table, whole_number
+from .errors import CloudReadError
+
+_PCL_NAMES = {"nx": "normal_x", "ny": "normal_y", "nz": "normal_z"}
+
+
+def read_pcd(data: bytes) -> RawCloud:
+    """PCD: ascii, binary or binary_compressed. VIEWPOINT is the sensor's pose; the points stay in the file's frame."""
+    header, start = _header(data)
+    names = header.get("FIELDS") or header.get("COLUMNS") or []
+    sizes, types = header.get("SIZE", []), header.get("TYPE", [])
+    counts = [whole_number(c, "COUNT") for c in header.get("COUNT", ["1"] * len(names))]
+    if not names or not len(names) == len(sizes) == len(types) == len(counts):
+        raise CloudReadError(
+            "malformed header",
+            expected="FIELDS, SIZE, TYPE and COUNT of one length",
+            found=f"{len(names)}, {len(sizes)}, {len(types)} and {len(counts)} entries",
+        )
+    if any(kind.upper() == "F" and size not in ("4", "8") for kind, size in zip(types, sizes, strict=True)):
+        raise CloudReadError("malformed header", expected="SIZE 4 or 8 for TYPE F", found=" ".join(sizes)[:80])
+    layout = np.dtype(
+        [
+            (f"{name.lower()} {i}", f"<{kind.lower()}{size}", (count,))
+            for i, (name, kind, size, count) in enumerate(zip(names, types, sizes, counts, strict=True))
+        ]
+    )
+    width, height = _count(header, "WIDTH"), _count(header, "HEIGHT", default="1")
+    points = _count(header, "POINTS", default=str(width * height))
+    if points != width * height:
+        raise CloudReadError("malformed header", expected=f"POINTS {width * height} = WIDTH × HEIGHT", found=points)
+    body, encoding = memoryview(data)[start:], header["DATA"][0]
+    if encoding == "ascii":
+        columns = _ascii(bytes(body), layout, points)
+    elif encoding == "binary":
+        check_bytes(points * layout.itemsize, len(body), "point data")
+        check_blank(body[points * layout.itemsize :], "point data")
+        rows = np.frombuffer(body, layout, points)
+        columns = {name: rows[name] for name in layout.names or ()}
+    elif encoding == "binary_compressed":
+        columns = _compressed(body, layout, points)
+    else:
+        raise CloudReadError("malformed header", expected="DATA ascii or binary[_compressed]", found=encoding[:40])
+    fields = {name.split(" ")[0]: column[:, 0] for name, column in columns.items() if column.shape[1] == 1}
+    return from_fields(fields, grid=(height, width) if height > 1 else None)
+
+
+def _header(data: bytes) -> tuple[dict[str, list[str]], int]:
+    header: dict[str, list[str]] = {}
+    start = 0
+    while "DATA" not in header:
+        end = data.find(b"\n", start, start + 4096)
+        if end < 0:
+            raise CloudReadError("malformed header", expected="a DATA line", found="the end of the header's lines")
+        key, *values = data[start:end].decode("utf-8", "replace").split() or ["#"]
+        if not key.startswith("#"):
+            header[key.upper()] = values
+        start = end + 1
+    return header, start
+
+
+def _count(header: Mapping[str, list[str]], key: str, default: str = "") -> int:
+    return whole_number(" ".join(header.get(key, [default])), key)
+
+
+def _ascii(body: bytes, layout: np.dtype, points: int) -> dict[str, np.ndarray]:
+    table = text_table(body.decode("ascii"), points)
+    widths = [layout[name].shape[0] for name in layout.names or ()]
+    if table.shape[1] != sum(widths):
+        raise CloudReadError("rows do not fit FIELDS", expected=f"{sum(widths)} columns", found=table.shape[1])
+    columns: dict[str, np.ndarray] = {}
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN in an integer column; a double in a float one
+        for name, block in zip(layout.names or (), np.split(table, np.cumsum(widths)[:-1], axis=1), strict=True):
+            kind = layout[name].base
+            columns[name] = block.astype(kind)
+            if name.startswith("rgb") and kind == np.float32:
+                # PCL writes these packed bytes as a whole number, though TYPE says float; others write the float.
+                whole = np.nan_to_num(block).clip(0, 2**32 - 1).astype(np.uint32)
+                columns[name] = np.where(block >= 1, whole, columns[name].view(np.uint32))
+    return columns
+
+
+def _compressed(body: memoryview, layout: np.dtype, points: int) -> dict[str, np.ndarray]:
+    check_bytes(8, len(body), "compressed point data")
+    packed, size = (int(n) for n in np.frombuffer(body, "<u4", 2))
+    check_bytes(8 + packed, len(body), "compressed point data")
+    check_blank(body[8 + packed :], "compressed point data")
+    if size != points * layout.itemsize or size > min(MAX_INFLATED, 88 * packed):  # LZF: 3 bytes become 264 at most
+        raise CloudReadError(
+            "the compressed size cannot be right", expected=f"{points * layout.itemsize} bytes", found=f"{size} bytes"
+        )
+    flat = lzf_decompress(bytes(body[8 : 8 + packed]), size)
+    columns, start = {}, 0
+    for name in layout.names or ():  # one field after the other, each for all the points
+        kind, shape = layout[name].base, layout[name].shape
+        columns[name] = np.frombuffer(flat, kind, points * shape[0], start).reshape(points, *shape)
+        start += points * layout[name].itemsize
+    return columns
+
+
+def lzf_decompress(data: bytes, size: int) -> bytes:
+    """Inflate LibLZF data to exactly `size` bytes; every reference is checked."""
+    out, i = bytearray(), 0
+    while i < len(data) and len(out) <= size:
+        control = data[i]
+        i += 1
+        if control < 32:  # a run of control + 1 plain bytes
+            out += data[i : i + control + 1]
+            i += control + 1
+            continue
+        length = control >> 5
+        if length == 7:
+            length += data[i]
+            i += 1
+        start = len(out) - ((control & 31) << 8) - data[i] - 1
+        i += 1
+        length += 2
+        if start < 0:
+            raise CloudReadError("the compressed data is corrupt", expected="a reference to what came before")
+        piece = bytes(out[start : start + length])
+        out += piece if len(piece) == length else (piece * (length // len(piece) + 1))[:length]
+    if len(out) != size or i != len(data):
+        raise CloudReadError("the compressed data is corrupt", expected=f"{size} bytes", found=f"{len(out)} bytes")
+    return bytes(out)
+
+
+def write_pcd(stream: BinaryIO, fields: Mapping[str, np.ndarray], grid: tuple[int, int] | None) -> None:
+    """Write named columns as binary PCD; `red`, `green` and `blue` (uint8) are packed into the field `rgb`."""
+    columns = {_PCL_NAMES.get(name, name): column for name, column in fields.items()}
+    if "red" in columns:
+        red, green, blue = (columns.pop(name).astype(np.uint32) for name in ("red", "green", "blue"))
+        columns["rgb"] = red << 16 | green << 8 | blue
+    rows = np.empty(len(columns["x"]), [(name, column.dtype.newbyteorder("<")) for name, column in columns.items()])
+    for name, column in columns.items():
+        rows[name] = column
+    height, width = grid or (1, len(rows))
+    header = [
+        "# .PCD v0.7 - Point Cloud Data file format",
+        "VERSION 0.7",
+        f"FIELDS {' '.join(columns)}",
+        f"SIZE{' 4' * len(columns)}",
+        f"TYPE {' '.join(column.dtype.kind.upper() for column in columns.values())}",
+        f"COUNT{' 1' * len(columns)}",
+        f"WIDTH {width}",
+        f"HEIGHT {height}",
+        "VIEWPOINT 0 0 0 1 0 0 0",
+        f"POINTS {len(rows)}",
+        "DATA binary\n",
+    ]
+    stream.write("\n".join(header).encode())
+    stream.write(rows.tobytes())

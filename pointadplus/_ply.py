@@ -1,0 +1,210 @@
+"""PLY, read and written: a cloud, or a mesh if there are faces.
+
+Read here and not by a library, because a cloud must keep every row, and because each count in a header must be checked
+against the bytes that follow before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ._formats import (
+    RawCloud,
+    check_blank,
+    check_bytes,
+    counted,
+    fan,
+    from_fields,
+    text_table,
+    whole_number,
+)
+from .errors import CloudReadError
+
+_TYPES = {
+    **{
+        "char": "i1",
+        "uchar": "u1",
+        "short": "i2",
+        "ushort": "u2",
+        "int": "i4",
+        "uint": "u4",
+        "float": "f4",
+        "double": "f8",
+    },
+    **{"int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4"},
+    **{"float32": "f4", "float64": "f8"},
+}
+_WRITTEN = {"u1": "uchar", "f4": "float"}
+
+
+@dataclass(frozen=True)
+class _Property:
+    """One property of an element; its types are numpy codes such as "f4"."""
+
+    name: str
+    kind: str
+    count_kind: str | None = None  # the type of a list's length; None for a single number
+
+    @property
+    def size(self) -> int:
+        return int(self.kind[1])
+
+    @property
+    def count_size(self) -> int:
+        return int(self.count_kind[1]) if self.count_kind else 0
+
+
+@dataclass(frozen=True)
+class _Element:
+    name: str
+    count: int
+    properties: tuple[_Property, ...] = ()
+
+    @property
+    def lists(self) -> bool:
+        return any(p.count_kind for p in self.properties)
+
+
+def read_ply(data: bytes) -> RawCloud:
+    """PLY 1.0: ascii, binary_little_endian or binary_big_endian."""
+    encoding, elements, start = _header(data)
+    if encoding == "ascii":
+        tables = _ascii(data[start:].decode("ascii"), elements)
+    else:
+        tables = _binary(data, start, elements, "<" if encoding == "binary_little_endian" else ">")
+    vertex, face = tables.get("vertex", {}), tables.get("face", {})
+    raw = from_fields({name: column for name, column in vertex.items() if np.ndim(column) == 1})
+    polygons = face.get("vertex_indices", face.get("vertex_index", ()))
+    return replace(raw, faces=fan(polygons)) if len(polygons) else raw
+
+
+def _header(data: bytes) -> tuple[str, list[_Element], int]:
+    marker = data.find(b"end_header", 0, 1 << 20)
+    start = data.find(b"\n", marker) + 1
+    if not data.startswith(b"ply") or marker < 0 or start == 0:
+        raise CloudReadError("malformed header", expected="`ply` … `end_header`", found=repr(data[:20]))
+    encoding = ""
+    elements: list[_Element] = []
+    for line in data[:marker].decode("utf-8", "replace").splitlines()[1:]:
+        new = None
+        match line.split():
+            case [] | ["comment" | "obj_info", *_]:
+                pass
+            case ["format", ("ascii" | "binary_little_endian" | "binary_big_endian") as encoding, "1.0"]:
+                pass
+            case ["element", name, count]:
+                elements.append(_Element(name, whole_number(count, f"the count of {name}")))
+            case ["property", kind, name] if kind in _TYPES and elements:
+                new = _Property(name.lower(), _TYPES[kind])
+            case ["property", "list", count_kind, kind, name] if {kind, count_kind} <= _TYPES.keys() and elements:
+                new = _Property(name.lower(), _TYPES[kind], _TYPES[count_kind])
+            case _:
+                raise CloudReadError("malformed header", expected="a PLY 1.0 header line", found=repr(line[:80]))
+        if new:
+            elements[-1] = replace(elements[-1], properties=(*elements[-1].properties, new))
+    if not encoding:
+        raise CloudReadError("malformed header", expected="a format line", found="none")
+    return encoding, elements, start
+
+
+def _ascii(text: str, elements: Sequence[_Element]) -> dict[str, dict[str, Any]]:
+    lines = [line for line in text.split("\n") if line.strip()]
+    total = sum(element.count for element in elements)
+    if len(lines) != total:
+        raise CloudReadError("rows do not fit the header", expected=f"{total} rows", found=f"{len(lines)} rows")
+    tables: dict[str, dict[str, Any]] = {}
+    start = 0
+    for element in elements:
+        rows, start = lines[start : start + element.count], start + element.count
+        properties = element.properties
+        if rows and not element.lists:
+            columns = text_table("\n".join(rows)).T
+            if len(columns) != len(properties):
+                raise CloudReadError(
+                    "rows do not fit the header", expected=f"{len(properties)} columns", found=len(columns)
+                )
+            # Integer properties become integers: colours are scaled by their type.
+            tables[element.name] = {p.name: c.astype(p.kind) for p, c in zip(properties, columns, strict=True)}
+        elif rows and properties[0].count_kind:  # what follows a face's polygon in its row is of no use here
+            tables[element.name] = {properties[0].name: [counted(row.split()) for row in rows]}
+        elif rows and element.name in ("vertex", "face"):
+            raise CloudReadError(
+                f"cannot read the {element.name} rows", expected="numbers, or a list first", found="both"
+            )
+    return tables
+
+
+def _binary(data: bytes, start: int, elements: Sequence[_Element], order: str) -> dict[str, dict[str, Any]]:
+    tables: dict[str, dict[str, Any]] = {}
+    for element in elements:
+        smallest = sum(p.count_size or p.size for p in element.properties)
+        check_bytes(element.count * max(smallest, 1), len(data) - start, f"{element.name} data")
+        read = _ragged_rows if element.lists and not _even_lists(data, start, element, order) else _even_rows
+        tables[element.name], start = read(data, start, element, order)
+    check_blank(memoryview(data)[start:], "PLY data")
+    return tables
+
+
+def _layout(data: bytes, start: int, element: _Element, order: str) -> np.dtype:
+    """The layout of a row whose lists are as long as those of the element's first row."""
+    fields: list[tuple[Any, ...]] = []
+    for p in element.properties:
+        if not p.count_kind:
+            fields.append((p.name, order + p.kind))
+        else:
+            check_bytes(start + p.count_size, len(data), f"{element.name} data")
+            length = int(np.frombuffer(data, order + p.count_kind, 1, start)[0]) if element.count else 0
+            check_bytes(length * p.size, len(data) - start, f"{element.name} data")
+            fields += [(f"{p.name} length", order + p.count_kind), (p.name, order + p.kind, (length,))]
+            start += p.count_size + (length - 1) * p.size
+        start += p.size
+    return np.dtype(fields)
+
+
+def _even_lists(data: bytes, start: int, element: _Element, order: str) -> bool:
+    """Whether each row's lists are as long as the first row's: most files hold triangles only, and load at once."""
+    layout = _layout(data, start, element, order)
+    if element.count * layout.itemsize > len(data) - start:
+        return False
+    rows = np.frombuffer(data, layout, element.count, start)
+    return all((rows[f"{p.name} length"] == layout[p.name].shape[0]).all() for p in element.properties if p.count_kind)
+
+
+def _even_rows(data: bytes, start: int, element: _Element, order: str) -> tuple[dict[str, Any], int]:
+    layout = _layout(data, start, element, order)
+    rows = np.frombuffer(data, layout, element.count, start)
+    return {p.name: rows[p.name].astype(p.kind) for p in element.properties}, start + element.count * layout.itemsize
+
+
+def _ragged_rows(data: bytes, start: int, element: _Element, order: str) -> tuple[dict[str, Any], int]:
+    columns: dict[str, Any] = {p.name: [] for p in element.properties}
+    for _ in range(element.count):
+        for p in element.properties:
+            length = 1
+            if p.count_kind:
+                check_bytes(start + p.count_size, len(data), f"{element.name} data")
+                length = int.from_bytes(data[start : start + p.count_size], "little" if order == "<" else "big")
+                start += p.count_size
+            check_bytes(length * p.size, len(data) - start, f"{element.name} data")
+            columns[p.name].append(struct.unpack_from(f"{order}{length}{np.dtype(p.kind).char}", data, start))
+            start += length * p.size
+    for p in element.properties:
+        if not p.count_kind:
+            columns[p.name] = np.array(columns[p.name], p.kind)[:, 0]
+    return columns, start
+
+
+def write_ply(stream: BinaryIO, fields: Mapping[str, np.ndarray]) -> None:
+    """Write named columns, float32 or uint8, as the vertices of a binary little-endian PLY."""
+    rows = np.empty(len(fields["x"]), [(name, column.dtype.newbyteorder("<")) for name, column in fields.items()])
+    for name, column in fields.items():
+        rows[name] = column
+    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(rows)}"]
+    header += [f"property {_WRITTEN[column.dtype.str[1:]]} {name}" for name, column in fields.items()]
+    stream.write("\n".join([*header, "end_header\n"]).encode())
+    stream.write(rows.tobytes())

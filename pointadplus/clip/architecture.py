@@ -1,0 +1,212 @@
+"""The shape of a CLIP backbone as one frozen record, and the open_clip model that it describes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+from torch import nn
+
+from ..errors import ConfigError
+
+OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
+OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
+
+# Field of BackboneConfig -> key of open_clip's own model configurations.
+_VISION_KEYS = {
+    "image_size": "image_size",
+    "patch_size": "patch_size",
+    "vision_width": "width",
+    "vision_layers": "layers",
+    "mlp_ratio": "mlp_ratio",
+    "layer_scale": "ls_init_value",
+    "pool": "pool_type",
+    "ln_after_pool": "final_ln_after_pool",
+    "no_ln_pre": "no_ln_pre",
+}
+_TEXT_KEYS = {
+    "text_context": "context_length",
+    "text_width": "width",
+    "text_layers": "layers",
+    "text_heads": "heads",
+    "vocab_size": "vocab_size",
+}
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """A CLIP with a vision transformer; the defaults are the small embedded architecture.
+
+    Attributes:
+        embed_dim: D, the size of the joint image-text space.
+        image_size, patch_size: in pixels, square; other image sizes are met by interpolating the positions.
+        vision_width, vision_layers, vision_heads, mlp_ratio: the image tower.
+        layer_scale: initial value of the learnt residual scales, or None for blocks without them.
+        pool: `"tok"` (class token) or `"avg"` (mean of the patches), the source of the global feature.
+        ln_after_pool, no_ln_pre: open_clip's variants of where the image tower normalises.
+        text_context, text_width, text_layers, text_heads, vocab_size: the text tower (causal, end-of-text pooled).
+        quick_gelu: x·sigmoid(1.702x) in place of GELU. OpenAI's weights need it.
+        channels: name of the rendered channel that feeds each input plane.
+        mean, std: per channel, for images in [0, 1]; empty means 0 and 1.
+        conv_stem: patches from a few small strided convolutions in place of one large one; `patch_size` is then a
+            power of two.
+        vv_start: 1-based block where value-to-value attention begins; None is max(1, vision_layers // 4), the
+            6th of 24 blocks as in PointAD (arXiv 2410.00320).
+
+    Raises:
+        ConfigError: a value out of range or values that do not fit each other.
+    """
+
+    embed_dim: int = 192
+    image_size: int = 128
+    patch_size: int = 8
+    vision_width: int = 192
+    vision_layers: int = 6
+    vision_heads: int = 3
+    mlp_ratio: float = 4.0
+    layer_scale: float | None = None
+    pool: str = "tok"
+    ln_after_pool: bool = False
+    no_ln_pre: bool = False
+    text_context: int = 32
+    text_width: int = 128
+    text_layers: int = 3
+    text_heads: int = 4
+    vocab_size: int = 49408
+    quick_gelu: bool = False
+    channels: tuple[str, ...] = ("headlight", "depth", "normal_x", "normal_y", "normal_z")
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    conv_stem: bool = False
+    vv_start: int | None = None
+
+    def __post_init__(self) -> None:
+        _require(1 <= len(self.channels) <= 64, "channels", "1 to 64 names", self.channels)
+        object.__setattr__(self, "mean", self.mean or (0.0,) * len(self.channels))
+        object.__setattr__(self, "std", self.std or (1.0,) * len(self.channels))
+        for field in fields(self):
+            if field.type == "int":
+                _require_size(field.name, getattr(self, field.name))
+        _require_multiple("image_size", self.image_size, self.patch_size)
+        _require_multiple("vision_width", self.vision_width, self.vision_heads)
+        _require_multiple("text_width", self.text_width, self.text_heads)
+        if self.conv_stem:
+            exact = self.patch_size >= 2 and self.patch_size.bit_count() == 1
+            _require(exact, "patch_size", "a power of two with conv_stem", self.patch_size)
+            _require_multiple("vision_width", self.vision_width, self.patch_size // 2)
+        count, last = len(self.channels), self.vision_layers
+        _require(0 < self.mlp_ratio <= 64, "mlp_ratio", "0 to 64", self.mlp_ratio)
+        _require(self.pool in ("tok", "avg"), "pool", "'tok' or 'avg'", self.pool)
+        _require(len(self.mean) == count, "mean", f"{count} values", self.mean)
+        _require(len(self.std) == count and min(self.std) > 0, "std", f"{count} positive values", self.std)
+        _require(self.vv_start is None or 1 <= self.vv_start <= last, "vv_start", f"1 to {last}", self.vv_start)
+
+    @property
+    def first_vv_block(self) -> int:
+        """1-based block at which the value-to-value stream begins."""
+        return max(1, self.vision_layers // 4) if self.vv_start is None else self.vv_start
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> BackboneConfig:
+        """The config that `to_dict` wrote; ConfigError for a key that is unknown or a value of the wrong type."""
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        _require(not unknown, "BackboneConfig", [field.name for field in fields(cls)], unknown)
+        try:
+            given: dict[str, Any] = {
+                key: tuple(item) if isinstance(item, list) else item for key, item in values.items()
+            }
+            return cls(**given)
+        except TypeError as error:
+            raise ConfigError("a value has the wrong type", where="BackboneConfig", found=str(error)) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_open_clip(cls, name: str) -> BackboneConfig:
+        """The config of an architecture that open_clip knows, such as `"ViT-L-14-336-quickgelu"`.
+
+        Raises:
+            ConfigError: the name is unknown, or the architecture is not a plain CLIP with two transformers.
+        """
+        if name not in open_clip.list_models():
+            raise ConfigError("unknown architecture", where=name, expected="a name in open_clip.list_models()")
+        known: dict[str, Any] = open_clip.get_model_config(name) or {}
+        vision = {"patch_size": 16, "image_size": 224, "layers": 12, "width": 768, "head_width": 64} | known[
+            "vision_cfg"
+        ]
+        text = {"context_length": 77, "width": 512, "layers": 12, "heads": 8} | known["text_cfg"]
+        extra = {*known} - {"embed_dim", "quick_gelu", "vision_cfg", "text_cfg"}
+        extra |= {*vision} - {*_VISION_KEYS.values(), "head_width"} | {*text} - {*_TEXT_KEYS.values()}
+        if extra or not isinstance(vision["layers"], int):
+            raise ConfigError(
+                "the architecture is not a plain vision-transformer CLIP",
+                where=name,
+                expected="open_clip's CLIP with VisionTransformer and causal text towers",
+                found=sorted(extra) or "a convolutional image tower",
+                hint="choose for instance ViT-L-14-336-quickgelu",
+            )
+        return cls(
+            embed_dim=known["embed_dim"],
+            **{field: vision[key] for field, key in _VISION_KEYS.items() if key in vision},
+            **{field: text[key] for field, key in _TEXT_KEYS.items() if key in text},
+            vision_heads=vision["width"] // vision["head_width"],
+            quick_gelu=known.get("quick_gelu", False),
+            channels=("headlight",) * 3,
+            mean=OPENAI_MEAN,
+            std=OPENAI_STD,
+        )
+
+
+def build_clip(config: BackboneConfig) -> CLIP:
+    """The open_clip model of a config, initialised from torch's global generator (see `build_backbone` for a seed)."""
+    vision = {key: getattr(config, field) for field, key in _VISION_KEYS.items()}
+    vision["head_width"] = config.vision_width // config.vision_heads
+    text = {key: getattr(config, field) for field, key in _TEXT_KEYS.items()}
+    model = CLIP(config.embed_dim, CLIPVisionCfg(**vision), CLIPTextCfg(**text), quick_gelu=config.quick_gelu)
+    if config.conv_stem or len(config.channels) != 3:
+        # The tower asks of this module only that it maps (B, C, H, W) to (B, width, h, w).
+        model.visual.add_module("conv1", _stem(config))
+    return model
+
+
+def _stem(config: BackboneConfig) -> nn.Module:
+    channels, width = len(config.channels), config.vision_width
+    if not config.conv_stem:
+        return nn.Conv2d(channels, width, config.patch_size, config.patch_size, bias=False)
+    steps = config.patch_size.bit_length() - 1
+    widths = [channels, *(width >> (steps - 1 - step) for step in range(steps))]
+    layers: list[nn.Module] = []
+    for step, (before, after) in enumerate(pairwise(widths)):
+        if step:
+            layers += [nn.GroupNorm(math.gcd(8, before), before), nn.GELU()]
+        layers.append(nn.Conv2d(before, after, 3, stride=2, padding=1))
+    return nn.Sequential(*layers)
+
+
+def causal_mask(length: int, device: torch.device | None = None) -> torch.Tensor:
+    """(length, length) float32: 0 where a token may look, −∞ at later tokens."""
+    return torch.full((length, length), -math.inf, device=device).triu_(1)
+
+
+def _require_size(name: str, value: object) -> None:
+    # The bound keeps a forged file from asking for a tower that fills the memory.
+    limit = 100_000 if name == "vocab_size" else 256 if name.endswith("layers") else 8192
+    holds = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= limit
+    _require(holds, name, f"an integer in 1 to {limit}", value)
+
+
+def _require_multiple(name: str, value: int, divisor: int) -> None:
+    _require(value % divisor == 0, name, f"a multiple of {divisor}", value)
+
+
+def _require(holds: bool, where: str, expected: object, found: object) -> None:
+    if not holds:
+        raise ConfigError("a value is out of range", where=where, expected=expected, found=found)

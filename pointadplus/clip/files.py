@@ -1,0 +1,129 @@
+"""Checked reading of safetensors into an open_clip model; nothing is unpickled, and nothing that is doubtful loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from open_clip.model import CLIP
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..errors import WeightsError
+from .architecture import BackboneConfig, build_clip, causal_mask
+from .backbone import state_digest
+
+TABLE, ROWS = "token_embedding.weight", "token_rows"
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the metadata of a safetensors file.
+
+    Raises:
+        WeightsError: missing, a pickle, or damaged.
+    """
+    if not path.is_file():
+        raise WeightsError(
+            "no such file",
+            where=path,
+            expected="a safetensors file",
+            hint="give a path, 'embedded' or 'hub:ViT-L-14-336'",
+        )
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start[:2] == b"PK" or start[:1] == b"\x80":
+        raise WeightsError(
+            "the file is a pickle, which can run code when opened",
+            where=path,
+            expected="safetensors",
+            found="a PyTorch checkpoint",
+            hint="open it where you trust it and write its state dict with safetensors.torch.save_file",
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(
+            "the file is not safetensors, or is damaged", where=path, found=error, hint="copy or download it again"
+        ) from error
+
+
+def assemble(config: BackboneConfig, state: dict[str, Tensor], path: Path, digests: set[str]) -> CLIP:
+    with torch.device("meta"):  # shapes alone: no random start that is thrown away
+        model = build_clip(config)
+    state = unpack_rows(state, config, path)
+    wanted = model.state_dict()
+    if wanted.keys() != state.keys():
+        missing, extra = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
+        raise WeightsError(
+            "the weights are not of this architecture",
+            where=path,
+            expected=f"{len(wanted)} tensors of open_clip's names",
+            found=f"missing {missing[:3]} ({len(missing)}), unknown {extra[:3]} ({len(extra)})",
+        )
+    for key, value in state.items():
+        if value.shape != wanted[key].shape:
+            raise WeightsError(
+                "a tensor has the wrong shape",
+                where=f"{path}:{key}",
+                expected=tuple(wanted[key].shape),
+                found=tuple(value.shape),
+            )
+    check_finite(state, path)
+    if digests and digests != {state_digest(state)}:
+        raise WeightsError(
+            "the weights are not the ones that the card describes",
+            where=path,
+            expected=" and ".join(sorted(digests)),
+            found=state_digest(state),
+            hint="the file or its card was changed; fetch both again",
+        )
+    model.load_state_dict(state, assign=True)
+    model.attn_mask = causal_mask(config.text_context)  # not in the state dict, so still without values
+    return model
+
+
+def unpack_rows(state: Mapping[str, Tensor], config: BackboneConfig, path: Path) -> dict[str, Tensor]:
+    """Float32 weights, with the token embeddings that were not stored as zero rows."""
+    out = {key: value.float() for key, value in state.items() if key != ROWS}
+    if ROWS in state:
+        rows, kept = state[ROWS], out.get(TABLE)
+        shapes = kept is not None and kept.ndim == 2 and rows.dtype == torch.int64 and rows.shape == kept.shape[:1]
+        inside = bool(((rows >= 0) & (rows < config.vocab_size)).all())
+        if kept is None or not shapes or not inside or len(rows.unique()) != len(rows):
+            raise WeightsError(
+                "token rows do not fit their embeddings",
+                where=f"{path}:{ROWS}",
+                expected=f"one id below {config.vocab_size} a row, none twice",
+                found=f"{tuple(rows.shape)} {rows.dtype}",
+            )
+        out[TABLE] = kept.new_zeros(config.vocab_size, kept.shape[1]).index_copy_(0, rows, kept)
+    return out
+
+
+def check_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    for key, value in state.items():
+        if not torch.isfinite(value).all():
+            raise WeightsError(
+                "a tensor is not finite",
+                where=f"{path}:{key}",
+                expected="finite numbers",
+                found="NaN or infinity",
+                hint="the training diverged, the file is damaged, or the values overflow the stored type",
+            )
+
+
+def card_digest(path: Path) -> set[str]:
+    """The digest that the card beside a file states, if there is one."""
+    card = path.with_suffix(".json")
+    if not card.is_file():
+        return set()
+    try:
+        stated = json.loads(card.read_text(encoding="utf-8"))
+        return {str(stated["digest"])} if "digest" in stated else set()
+    except (ValueError, TypeError, OSError) as error:
+        raise WeightsError(
+            "the card is not JSON", where=card, found=error, hint="fetch it again, or remove it"
+        ) from error

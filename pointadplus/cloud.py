@@ -1,0 +1,192 @@
+"""`PointCloud`: validated points with what a scanner may deliver beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from .errors import CloudError
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """The similarity x ↦ (x − center) / scale and its inverse.
+
+    `center` is (3,) float64 and `scale` a positive float, both in the file's unit.
+    """
+
+    center: Float[Tensor, "3"]
+    scale: float
+
+    def apply(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        """Map points of the file's frame into the normalised frame; (N, 3) float32."""
+        return ((points.double() - self.center) / self.scale).float()
+
+    def invert(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        """Map points of the normalised frame back into the file's frame; (N, 3) float32."""
+        return (points.double() * self.scale + self.center).float()
+
+
+@dataclass(frozen=True, eq=False)
+class PointCloud:
+    """A cloud of N finite points, with where each came from.
+
+    Attributes:
+        points: (N, 3) float32 on the CPU, in the file's own unit; finite, N ≥ 1.
+        normals: (N, 3) float32 unit vectors, or None.
+        colors: (N, 3) float32 in [0, 1], or None.
+        grid: (H, W) of the organised scan that the rows were read from, or None; H·W = `source_size`.
+        rows: (N,) int64, the row of the source that each point stood in; None means 0..N−1.
+        source_size: rows of the source, dropped ones included; 0 means N.
+        source: the file's path, or None.
+
+    Build one with `PointCloud.create`, which drops the points that are not finite and keeps count.
+    """
+
+    points: Float[Tensor, "n 3"]
+    normals: Float[Tensor, "n 3"] | None = None
+    colors: Float[Tensor, "n 3"] | None = None
+    grid: tuple[int, int] | None = None
+    rows: Int[Tensor, "n"] | None = None  # noqa: F821 - jaxtyping axis name
+    source_size: int = 0
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        points = self.points
+        if points.ndim != 2 or points.shape[1] != 3 or points.dtype != torch.float32:
+            raise CloudError("points have the wrong form", where="PointCloud.points", expected="(N, 3) float32",
+                             found=f"{tuple(points.shape)} {points.dtype}", hint="build it with PointCloud.create")
+        if len(points) == 0:
+            raise CloudError("the cloud has no point", where=self.source or "PointCloud.points", expected="N ≥ 1", found="N = 0")
+        if not torch.isfinite(points).all():
+            raise CloudError("points are not finite", where="PointCloud.points", expected="finite coordinates",
+                             found="NaN or infinity", hint="PointCloud.create drops such points and counts them")
+        for name in ("normals", "colors"):
+            value = getattr(self, name)
+            if value is not None and value.shape != points.shape:
+                raise CloudError(f"{name} do not fit the points", where=f"PointCloud.{name}",
+                                 expected=tuple(points.shape), found=tuple(value.shape))
+        if self.rows is not None and (len(self.rows) != len(points) or self.source_size <= int(self.rows.max())):
+            raise CloudError("rows do not fit the points", where="PointCloud.rows",
+                             expected=f"{len(points)} rows below source_size {self.source_size}", found=f"{len(self.rows)} rows")
+        if self.source_size == 0:
+            object.__setattr__(self, "source_size", len(points))
+        if self.grid is not None and self.grid[0] * self.grid[1] != self.source_size:
+            raise CloudError("the grid does not fit the rows", where="PointCloud.grid",
+                             expected=f"H·W = {self.source_size}", found=self.grid)
+
+    @classmethod
+    def create(
+        cls,
+        points: Any,
+        *,
+        normals: Any = None,
+        colors: Any = None,
+        grid: tuple[int, int] | None = None,
+        source: str | None = None,
+    ) -> PointCloud:
+        """Build a cloud from anything array-like, dropping rows that are not finite.
+
+        Args:
+            points: (N, 3) or organised (H, W, 3), any real dtype, numpy or torch.
+            normals, colors: the same leading shape, or None. Colours in [0, 1], or integers in [0, 255].
+            grid: (H, W) when `points` is a flattened organised scan.
+            source: where it came from, for messages and reports.
+
+        Raises:
+            CloudError: wrong shape, no finite point, or attributes that do not fit.
+        """
+        where = source or "points"
+        array = _array(points, where)
+        if array.ndim == 3 and array.shape[2] == 3:
+            grid = (array.shape[0], array.shape[1])
+            array = array.reshape(-1, 3)
+        if array.ndim != 2 or array.shape[1] != 3:
+            raise CloudError("points have the wrong shape", where=where, expected="(N, 3) or (H, W, 3)", found=array.shape)
+        total = len(array)
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
+        finite = np.isfinite(array).all(1)
+        if not finite.any():
+            raise CloudError("the cloud has no finite point", where=where, expected="at least one finite point",
+                             found=f"{total} rows, none finite", hint="export the scan again")
+        kept = None if finite.all() else torch.from_numpy(np.flatnonzero(finite))
+
+        def attribute(value: Any, name: str) -> Tensor | None:
+            if value is None:
+                return None
+            extra = _array(value, name)
+            divisor = 255.0 if name == "colors" and extra.dtype.kind in "ui" else 1.0
+            if extra.size != total * 3:
+                raise CloudError(f"{name} do not fit the points", where=where, expected=(total, 3), found=extra.shape)
+            tensor = torch.from_numpy(np.ascontiguousarray(extra.reshape(-1, 3)[finite], dtype=np.float32)) / divisor
+            return torch.nan_to_num(tensor, posinf=0.0, neginf=0.0)
+
+        return cls(
+            points=torch.from_numpy(np.ascontiguousarray(array[finite])),
+            normals=attribute(normals, "normals"),
+            colors=attribute(colors, "colors"),
+            grid=grid,
+            rows=kept,
+            source_size=total,
+            source=source,
+        )
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def dropped(self) -> int:
+        """Rows of the source that held no finite point."""
+        return self.source_size - len(self.points)
+
+    def valid_rows(self) -> Int[Tensor, "n"]:  # noqa: F821
+        """(N,) int64: the source row of each point."""
+        return torch.arange(len(self.points)) if self.rows is None else self.rows
+
+    def to_rows(self, values: Float[Tensor, "n"], fill: float = float("nan")) -> Float[Tensor, "m"]:  # noqa: F821
+        """Spread one value a point over the source's rows; dropped rows hold `fill`. (source_size,)."""
+        if self.rows is None:
+            return values
+        out = values.new_full((self.source_size,), fill)
+        out[self.rows] = values
+        return out
+
+    def select(self, index: Int[Tensor, "k"] | Bool[Tensor, "n"]) -> PointCloud:  # noqa: F821
+        """The cloud of the indexed points; `rows` goes on naming rows of the same source."""
+        pick = lambda value: None if value is None else value[index]  # noqa: E731
+        return replace(self, points=self.points[index], normals=pick(self.normals), colors=pick(self.colors),
+                       rows=self.valid_rows()[index])
+
+    def normalization(self) -> Normalization:
+        """Centre at the mean and scale by √12·RMS distance from it.
+
+        The scale does not depend on the pose and is about the bounding-box diagonal: exactly the length of a
+        thin stick and the diagonal of a sphere's box. A cloud whose points coincide keeps scale 1.
+        """
+        points = self.points.double()
+        center = points.mean(0)
+        rms = (points - center).square().sum(1).mean().sqrt().item()
+        return Normalization(center, (12.0**0.5) * rms if rms > 0 else 1.0)
+
+    def normalized(self) -> tuple[PointCloud, Normalization]:
+        """This cloud in the normalised frame, and the map whose `invert` brings points back."""
+        norm = self.normalization()
+        return replace(self, points=norm.apply(self.points)), norm
+
+
+def _array(value: Any, where: str) -> np.ndarray:
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise CloudError("not an array of numbers", where=where, expected="(N, 3) numbers", found=str(error)) from error
+    if array.dtype.kind not in "fiub":
+        raise CloudError("not an array of numbers", where=where, expected="real numbers", found=array.dtype)
+    return array

@@ -1,0 +1,60 @@
+"""Neighbour search and interpolation between point sets, exact and deterministic, through SciPy's k-d tree."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+
+def knn(
+    support: Float[Tensor, "s 3"], queries: Float[Tensor, "q 3"], k: int
+) -> tuple[Float[Tensor, "q k"], Int[Tensor, "q k"]]:
+    """The k nearest support points of each query, nearest first; a query that is a support point finds itself.
+
+    When the support holds fewer than k points, the last neighbour is repeated.
+
+    Returns:
+        distances (Q, k) float32 in the unit of the points, indices (Q, k) int64 into `support`.
+    """
+    found = min(k, len(support))
+    tree = cKDTree(support.detach().cpu().numpy())
+    distance, index = tree.query(queries.detach().cpu().numpy(), k=range(1, found + 1), workers=-1)
+    distances = torch.from_numpy(distance).to(support.dtype).to(support.device)
+    indices = torch.from_numpy(index).to(support.device)
+    if found < k:
+        pad = (-1, k - found)
+        distances = torch.cat([distances, distances[:, -1:].expand(pad)], 1)
+        indices = torch.cat([indices, indices[:, -1:].expand(pad)], 1)
+    return distances, indices
+
+
+def interpolate(
+    values: Float[Tensor, "m c"],
+    sources: Float[Tensor, "m 3"],
+    targets: Float[Tensor, "n 3"],
+    k: int = 3,
+) -> Float[Tensor, "n c"]:
+    """Carry values from M sources to N targets by inverse-distance weights of the k nearest sources.
+
+    A target that coincides with a source takes that source's value. Qi et al., PointNet++ (2017), eq. 2 with p = 1.
+    """
+    distance, index = knn(sources, targets, k)
+    weight = 1.0 / distance.clamp_min(1e-12)
+    weight = weight / weight.sum(1, keepdim=True)
+    return (values[index] * weight[..., None]).sum(1)
+
+
+def smooth(
+    values: Float[Tensor, "m"], neighbors: Int[Tensor, "m k"], distances: Float[Tensor, "m k"], sigma: float  # noqa: F821
+) -> Float[Tensor, "m"]:  # noqa: F821
+    """Gaussian mean over graph neighbours; `sigma` in units of the mean neighbour distance. (M,) in the range of `values`.
+
+    Smoothing follows the surface's neighbours and never the order of the points.
+    """
+    if sigma <= 0:
+        return values
+    scale = sigma * distances[:, 1:].mean()
+    weight = torch.exp(-0.5 * (distances / scale).square())
+    return (values[neighbors] * weight).sum(1) / weight.sum(1)

@@ -1,0 +1,170 @@
+"""What the frozen parts of the method see of one cloud: descriptors, views, CLIP tokens and lifted features."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from .clip.backbone import Backbone
+from .cloud import Normalization, PointCloud
+from .errors import ConfigError
+from .geometry.descriptors import Descriptors, describe
+from .geometry.sampling import canonical_order
+from .render import MultiViewRenderer, RenderConfig, fill_unseen, lift_to_points
+from .render.shading import CHANNELS
+
+
+@dataclass(frozen=True)
+class ObservationConfig:
+    """How a cloud is looked at.
+
+    Attributes:
+        nodes: M, points that features are lifted to and the point graph is built on.
+        support: points that give a node its surroundings; a denser scan is thinned to this many.
+        rendered: points that are drawn; None means the nodes. Backbones whose channels include descriptors need None.
+        views: name of the view set, see `render.view_rotations`.
+        framing, fill: see `RenderConfig`.
+        seed: of the sub-sampling.
+    """
+
+    nodes: int = 8192
+    support: int = 20_000
+    rendered: int | None = None
+    views: str = "sphere12"
+    framing: str = "sphere"
+    fill: float = 0.9
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 64 <= self.nodes <= self.support:
+            raise ConfigError("option out of range", where="ObservationConfig.nodes", expected="64 ≤ nodes ≤ support", found=self.nodes)
+        if self.rendered is not None and self.rendered < self.nodes:
+            raise ConfigError("option out of range", where="ObservationConfig.rendered", expected=f"None or ≥ nodes = {self.nodes}", found=self.rendered)
+
+
+class Stopwatch:
+    """Adds up the seconds of named stages."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A cloud brought into the normalised frame, described and drawn.
+
+    Attributes:
+        order: (N,) int64, canonical order of the cloud's points; the first M are the nodes.
+        nodes: (M, 3) in the normalised frame.
+        descriptors: of the nodes.
+        images: (V, C, H, W), the backbone's channels.
+        index: (V, H, W) front point of each pixel as an index into `order`, −1 for background.
+        pixels: (V, M, 2) and visible: (V, M), the point↔pixel map of the nodes.
+    """
+
+    order: Int[Tensor, "n"]  # noqa: F821 - jaxtyping axis name
+    normalization: Normalization
+    nodes: Float[Tensor, "m 3"]
+    descriptors: Descriptors
+    images: Float[Tensor, "v c h w"]
+    index: Int[Tensor, "v h w"]
+    pixels: Float[Tensor, "v m 2"]
+    visible: Bool[Tensor, "v m"]
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """All that prompts and G-aggregation work on; nothing in it depends on what is learnt later.
+
+    Attributes:
+        nodes, normals: (M, 3), in the normalised frame.
+        descriptors: (M, F) rotation-invariant descriptors.
+        features: (M, D) lifted patch features: the mean over the views that see a node, L2-normalised.
+        pixels: (V, M, 2) and visible: (V, M), the point↔pixel map, for images of side `image_size`.
+        patches: (V, h·w, D) unit patch features; `grid` is (h, w).
+        views: (V, D) unit global features.
+        seconds: time spent in each stage.
+    """
+
+    nodes: Float[Tensor, "m 3"]
+    normals: Float[Tensor, "m 3"]
+    descriptors: Float[Tensor, "m f"]
+    features: Float[Tensor, "m d"]
+    pixels: Float[Tensor, "v m 2"]
+    visible: Bool[Tensor, "v m"]
+    patches: Float[Tensor, "v hw d"]
+    grid: tuple[int, int]
+    views: Float[Tensor, "v d"]
+    image_size: int
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+class Observer:
+    """Looks at clouds through one backbone and one set of views.
+
+    Args:
+        channels: names of the image channels that the backbone takes.
+        image_size: side of its images in pixels.
+        config: how to look.
+    """
+
+    def __init__(self, channels: tuple[str, ...], image_size: int, config: ObservationConfig | None = None) -> None:
+        self.config = config or ObservationConfig()
+        self.channels = channels
+        self.needs_attributes = any(name not in CHANNELS for name in channels)
+        if self.needs_attributes and self.config.rendered is not None:
+            raise ConfigError("descriptor channels are known at the nodes only", where="ObservationConfig.rendered", expected=None, found=self.config.rendered)
+        look = RenderConfig(views=self.config.views, image_size=image_size, framing=self.config.framing, fill=self.config.fill)
+        self.renderer = MultiViewRenderer(look)
+
+    def picture(self, cloud: PointCloud, *, features: bool = True, stopwatch: Stopwatch | None = None) -> Picture:
+        """Describe and draw one cloud; `features=False` leaves out the descriptors that no channel shows."""
+        watch = stopwatch or Stopwatch()
+        config = self.config
+        with watch.stage("descriptors"):
+            order = canonical_order(cloud.points, config.seed)
+            normalization = cloud.normalization()
+            support = normalization.apply(cloud.points[order[: max(config.support, config.rendered or 0)]])
+            count = min(config.nodes, len(support))
+            descriptors = describe(support[: config.support], count, features=features)
+        with watch.stage("render"):
+            if config.rendered is None:
+                drawn = PointCloud(support[:count], normals=descriptors.normals)
+            else:
+                drawn = PointCloud(support[: config.rendered])
+            views = self.renderer.render(drawn)
+            images = views.images(self.channels, descriptors.attributes if self.needs_attributes else None)
+        nodes = support[:count]
+        return Picture(order, normalization, nodes, descriptors, images, views.index, views.pixels[:, :count], views.visible[:, :count])
+
+    @torch.no_grad()
+    def observe(self, picture: Picture, backbone: Backbone, *, stopwatch: Stopwatch | None = None) -> Observation:
+        """Run the frozen backbone over the pictures and lift its patch features to the nodes."""
+        watch = stopwatch or Stopwatch()
+        size = picture.images.shape[-1]
+        with watch.stage("backbone"):
+            tokens = backbone.encode_image(backbone.normalize(picture.images.to(backbone.device)))
+        with watch.stage("lift"):
+            patches = tokens.patch_features.cpu()
+            maps = patches.transpose(1, 2).unflatten(2, tokens.grid)
+            lifted, seen = lift_to_points(maps, picture.pixels, picture.visible, size)
+            lifted = torch.nn.functional.normalize(fill_unseen(lifted, seen, picture.nodes), dim=1)
+        descriptors = picture.descriptors
+        if descriptors.features is None:
+            raise ConfigError("the picture was made without descriptors", where="Observer.observe", expected="picture(cloud, features=True)", found="features=False")
+        return Observation(picture.nodes, descriptors.normals, descriptors.features, lifted, picture.pixels, picture.visible,
+                           patches, tokens.grid, tokens.global_features.cpu(), size, dict(watch.seconds))

@@ -1,0 +1,149 @@
+"""One HTML file that shows scored clouds in 3D, coloured by score; it needs no network and no server."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import os
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from .detection import Detection
+from .errors import CloudWriteError, ConfigError
+
+_LEVELS = 256  # a score is stored as floor(256·s), so that "s ≥ k/256" is exact after storing
+_GRID = 65535  # a coordinate is stored in 16 bits
+
+
+def write_report(
+    detections: Iterable[Detection],
+    path: str | os.PathLike[str],
+    *,
+    title: str = "Point cloud anomalies",
+    max_points: int = 60_000,
+) -> Path:
+    """Write one self-contained HTML page that shows every detection.
+
+    A cloud of more than `max_points` points is thinned for display: its highest-scoring tenth of `max_points` always
+    stays, the rest is drawn evenly from the others. Counts in the page are of all points, not of those shown.
+    A page takes about 9 bytes a point shown.
+
+    Args:
+        detections: what to show, in this order; at least one.
+        path: the file to write; its folder is made, and an older file is replaced whole or not at all.
+        title: heading of the page, as plain text.
+        max_points: most points shown of one cloud, at least 1.
+
+    Raises:
+        ConfigError: no detection, or `max_points` below 1.
+        CloudWriteError: the file cannot be written.
+    """
+    if max_points < 1:
+        raise ConfigError("nothing could be shown", where="max_points", expected="at least 1", found=max_points)
+    scans = [_scan(detection, index, max_points) for index, detection in enumerate(detections)]
+    if not scans:
+        raise ConfigError("there is nothing to report", where="detections", expected="at least one", found="none")
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(_page(title, scans))
+        os.replace(partial, target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CloudWriteError("the report cannot be written", where=target, found=error.strerror or error) from error
+    return target
+
+
+def _page(title: str, scans: list[dict[str, Any]]) -> bytes:
+    assets = files(__package__) / "assets" / "report"
+    style, script = ((assets / name).read_text("utf-8") for name in ("style.css", "viewer.js"))
+    page = Template((assets / "page.html").read_text("utf-8")).substitute(
+        title=html.escape(title),
+        style=style,
+        script=script,
+        style_hash=_csp_hash(style),
+        script_hash=_csp_hash(script),
+        data=_inert_json({"scans": scans}),
+    )
+    return page.encode("utf-8", errors="replace")  # a title may hold lone surrogates
+
+
+def _csp_hash(text: str) -> str:
+    """The Content-Security-Policy source that lets exactly this inline text run."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}"
+
+
+def _inert_json(value: Any) -> str:
+    """JSON that cannot close the script element it stands in, whatever its strings hold."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _scan(detection: Detection, index: int, max_points: int) -> dict[str, Any]:
+    cloud, scores = detection.cloud, detection.valid_scores.detach().cpu()
+    levels = (scores * _LEVELS).long().clamp(max=_LEVELS - 1)
+    shown = select_points(scores, max_points)
+    quantised, extents = _quantise(cloud.points)
+    peak = int(scores.argmax())
+    return {
+        "name": cloud.source or f"cloud {index + 1}",
+        "objectScore": float(detection.object_score),
+        "points": len(cloud),
+        "dropped": cloud.dropped,
+        "shown": len(shown),
+        "extents": extents,
+        "peak": {
+            "row": int(cloud.valid_rows()[peak]),
+            "score": float(scores[peak]),
+            "position": cloud.points[peak].tolist(),
+        },
+        "histogram": torch.bincount(levels, minlength=_LEVELS).tolist(),
+        "seconds": {stage: float(value) for stage, value in detection.seconds.items()},
+        "positions": _base64(quantised[shown].to(torch.uint16)),
+        "scores": _base64(levels[shown].to(torch.uint8)),
+    }
+
+
+def select_points(scores: Float[Tensor, "n"], limit: int) -> Int[Tensor, "k"]:
+    """Which points to show: all up to `limit`, else its highest-scoring tenth and an even draw from the others.
+
+    The draw is random with a fixed seed: a regular stride would show as stripes on an organised scan.
+
+    Args:
+        scores: (N,) point scores.
+        limit: most points to show, at least 1.
+
+    Returns:
+        (min(N, limit),) int64 indices, ascending.
+    """
+    if len(scores) <= limit:
+        return torch.arange(len(scores))
+    ranked = scores.argsort(descending=True, stable=True)
+    keep = max(1, limit // 10)
+    others = ranked[keep:]
+    drawn = torch.randperm(len(others), generator=torch.Generator().manual_seed(0))[: limit - keep]
+    return torch.cat([ranked[:keep], others[drawn]]).sort().values
+
+
+def _quantise(points: Float[Tensor, "n 3"]) -> tuple[Int[Tensor, "n 3"], list[float]]:
+    """Integers 0..65535 along the longest side of the bounding box, and the box's three extents."""
+    double = points.double()  # float32 differences would lose far-away (georeferenced) clouds
+    low = double.amin(0)
+    extents = double.amax(0) - low
+    longest = extents.max().item() or 1.0
+    return ((double - low) * (_GRID / longest)).round().long(), extents.tolist()
+
+
+def _base64(values: Tensor) -> str:
+    array = values.contiguous().numpy()
+    return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode("ascii")

@@ -1,0 +1,1 @@
+"""Objects and labelled defects made in code: the auxiliary data."""

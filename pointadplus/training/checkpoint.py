@@ -1,0 +1,55 @@
+"""Checkpoints of a run: safetensors, written whole or not at all, enough to go on after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..errors import WeightsError
+
+
+def save_checkpoint(path: Path, modules: dict[str, dict[str, Tensor]], optimizer: torch.optim.Optimizer, notes: dict[str, Any]) -> None:
+    """Write named state dicts, the optimiser's state and JSON notes."""
+    tensors = {f"{name}/{key}": value for name, state in modules.items() for key, value in state.items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{key}": torch.as_tensor(value) for key, value in state.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    save_file({key: value.detach().clone().contiguous() for key, value in tensors.items()}, temporary, {"notes": json.dumps(notes)})
+    os.replace(temporary, path)
+
+
+def load_checkpoint(path: Path, modules: dict[str, nn.Module | dict[str, Tensor]], optimizer: torch.optim.Optimizer | None) -> dict[str, Any]:
+    """Read a checkpoint back into modules (or bare state dicts) and the optimiser; returns the notes.
+
+    Raises:
+        WeightsError: the file is no checkpoint of these modules.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open has no iterator
+            notes = json.loads((file.metadata() or {})["notes"])
+        for name, module in modules.items():
+            state = {key.split("/", 1)[1]: value for key, value in tensors.items() if key.startswith(f"{name}/")}
+            if isinstance(module, nn.Module):
+                module.load_state_dict(state)
+            else:
+                for key, value in module.items():
+                    value.copy_(state[key])
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise WeightsError("not a checkpoint of this run", where=path, expected=f"safetensors with {', '.join(modules)}", found=error) from error
+    if optimizer is not None:
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimizer/"):
+                _, number, field = key.split("/")
+                state.setdefault(int(number), {})[field] = value
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return notes

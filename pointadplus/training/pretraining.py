@@ -1,0 +1,212 @@
+"""Training a small CLIP from scratch on synthetic objects: image–text contrast, and patches aligned with words."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from ..clip.backbone import Backbone
+from ..prompts.templates import ANOMALOUS_WORDS, DEFECT_KINDS, NORMAL_WORDS, captions
+from .pictures import DrawnObject
+
+CHANNELS = (
+    "headlight", "depth", "variation_fine", "variation", "variation_wide",
+    "offset_fine", "offset", "offset_wide", "residual_fine", "residual", "roughness",
+)  # fmt: skip
+"""Rotation-invariant in the image plane, so that turning and mirroring a view is a true augmentation."""
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """The run.
+
+    Attributes:
+        seed: of the data, the weights and the sampling.
+        steps: optimiser steps.
+        batch: views a step.
+        fresh: objects newly drawn a step (an even number keeps pairs together); the rest of the batch is replayed.
+        replay: views kept for replaying.
+        lr, weight_decay, warmup: AdamW with a linear warm-up of `warmup` steps and a cosine to 1 % of `lr`.
+        temperature: of every similarity in the losses, as at test time.
+        patch_kind, patch_state, image_text, view_state: weights of the four losses.
+        positive_share: weight of anomalous patches in their losses, all together.
+        ignore: a patch whose labelled share lies between 0 and this is left out.
+        ema: decay of the averaged weights, which are the ones that are kept.
+    """
+
+    seed: int = 0
+    steps: int = 4000
+    batch: int = 64
+    fresh: int = 2
+    replay: int = 2048
+    lr: float = 1.5e-3
+    weight_decay: float = 0.05
+    warmup: int = 200
+    temperature: float = 0.07
+    patch_kind: float = 0.5
+    patch_state: float = 1.0
+    image_text: float = 0.25
+    view_state: float = 0.25
+    positive_share: float = 0.3
+    ignore: float = 0.1
+    ema: float = 0.998
+
+
+@dataclass(frozen=True, eq=False)
+class ViewBatch:
+    """B views of several objects: see `DrawnObject`."""
+
+    images: Float[Tensor, "b c h w"]
+    solid: Float[Tensor, "b hw"]
+    share: Float[Tensor, "b hw"]
+    kind: Int[Tensor, "b hw"]
+    view_kinds: Int[Tensor, "b"]  # noqa: F821
+    shapes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, drawn: DrawnObject) -> ViewBatch:
+        """All views of one object."""
+        targets = drawn.targets
+        return cls(drawn.images, targets.solid, targets.share, targets.kind, drawn.view_kinds, (drawn.caption,) * len(drawn.images))
+
+    @classmethod
+    def cat(cls, parts: list[ViewBatch]) -> ViewBatch:
+        """Several batches as one."""
+        join = lambda name: torch.cat([getattr(part, name) for part in parts])  # noqa: E731
+        return cls(join("images"), join("solid"), join("share"), join("kind"), join("view_kinds"),
+                   tuple(shape for part in parts for shape in part.shapes))
+
+    def __getitem__(self, rows: list[int]) -> ViewBatch:
+        return ViewBatch(self.images[rows], self.solid[rows], self.share[rows], self.kind[rows], self.view_kinds[rows],
+                         tuple(self.shapes[row] for row in rows))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: str) -> ViewBatch:
+        """The batch on another device."""
+        move = lambda name: getattr(self, name).to(device)  # noqa: E731
+        return ViewBatch(move("images"), move("solid"), move("share"), move("kind"), move("view_kinds"), self.shapes)
+
+
+def batches(stream: Iterator[DrawnObject], config: PretrainConfig, first_step: int = 0) -> Iterator[ViewBatch]:
+    """Batches of `config.batch` views: those of `config.fresh` new objects, and replayed ones, each turned at random."""
+    buffer: ViewBatch | None = None
+    for step in range(first_step, config.steps):
+        fresh = ViewBatch.cat([ViewBatch.of(next(stream)) for _ in range(config.fresh)])
+        buffer = fresh if buffer is None else ViewBatch.cat([buffer, fresh])
+        if len(buffer) > config.replay + 256:  # trimmed now and then, for trimming copies the buffer
+            buffer = buffer[list(range(len(buffer) - config.replay, len(buffer)))]
+        rng = random.Random(f"{config.seed}-{step}")
+        newest = range(len(buffer) - len(fresh), len(buffer))
+        older = [rng.randrange(len(buffer)) for _ in range(max(0, config.batch - len(fresh)))]
+        yield turned(buffer[[*newest, *older]], rng)
+
+
+def turned(batch: ViewBatch, rng: random.Random) -> ViewBatch:
+    """Turn the whole batch by a quarter or mirror it: targets follow."""
+    quarter, mirror = rng.randrange(4), rng.random() < 0.5
+    side = math.isqrt(batch.solid.shape[1])
+
+    def turn(value: Tensor) -> Tensor:
+        value = torch.rot90(value, quarter, (-2, -1))
+        return value.flip(-1) if mirror else value
+
+    flat = lambda value: turn(value.unflatten(1, (side, side))).flatten(1)  # noqa: E731
+    return ViewBatch(turn(batch.images), flat(batch.solid), flat(batch.share), flat(batch.kind), batch.view_kinds, batch.shapes)
+
+
+class PretrainLoss(nn.Module):
+    """Four losses over one batch; texts are drawn anew each step among the captions of equal meaning."""
+
+    def __init__(self, config: PretrainConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, backbone: Backbone, batch: ViewBatch, rng: random.Random) -> dict[str, Tensor]:
+        """The weighted losses by name; their sum is what is minimised."""
+        config = self.config
+        states = [rng.choice(captions("object")), *(rng.choice(captions("object", kind)[:3]) for kind in DEFECT_KINDS)]
+        generic = [rng.choice(captions("object")), rng.choice(captions("object", "dent")[3:])]
+        shown = [rng.choice(captions(shape, None if kind < 0 else DEFECT_KINDS[kind]))
+                 for shape, kind in zip(batch.shapes, batch.view_kinds.tolist(), strict=True)]
+        unique = sorted(set(shown))
+        texts = backbone.encode_text(backbone.tokenize([*states, *generic, NORMAL_WORDS, ANOMALOUS_WORDS, *unique]))
+        state_text, pairs, caption_text = texts[:9], texts[9:13].view(2, 2, -1), texts[13:]
+        state_pair = nn.functional.normalize(pairs.sum(0), dim=-1)
+        tokens = backbone.encode_image(backbone.normalize(batch.images.float()))
+        patches, views = tokens.patch_features, tokens.global_features
+
+        weight = self._patch_weights(batch)
+        kind_logits = patches @ state_text.T / config.temperature
+        kind_loss = cross_entropy(kind_logits.flatten(0, 1), batch.kind.flatten() + 1, reduction="none").view_as(weight)
+        state_logit = patches @ (state_pair[1] - state_pair[0]) / config.temperature
+        state_loss = binary_cross_entropy_with_logits(state_logit, batch.share.clamp_max(1.0).gt(config.ignore).float(), reduction="none")
+        view_logit = views @ (state_pair[1] - state_pair[0]) / config.temperature
+        return {
+            "patch_kind": config.patch_kind * (kind_loss * weight).sum() / weight.sum(),
+            "patch_state": config.patch_state * (state_loss * weight).sum() / weight.sum(),
+            "image_text": config.image_text * contrast(views @ caption_text.T / config.temperature, [unique.index(text) for text in shown]),
+            "view_state": config.view_state * binary_cross_entropy_with_logits(view_logit, (batch.view_kinds >= 0).float()),
+        }
+
+    def _patch_weights(self, batch: ViewBatch) -> Float[Tensor, "b hw"]:
+        """Zero where a patch is background or barely labelled; anomalous patches weigh `positive_share` together."""
+        positive = (batch.share > self.config.ignore).float() * batch.solid
+        negative = (batch.share == 0).float() * batch.solid.clamp_min(0.02)  # empty patches count a little: they are normal
+        share = self.config.positive_share
+        return negative / negative.sum().clamp_min(1.0) * (1 - share) + positive / positive.sum().clamp_min(1.0) * share
+
+
+def contrast(logits: Float[Tensor, "b u"], target: list[int]) -> Float[Tensor, ""]:
+    """Symmetric image–text cross entropy where several images may share a caption (multi-positive InfoNCE).
+
+    Args:
+        logits: similarities of B images and U distinct captions, over the temperature.
+        target: the caption of each image.
+    """
+    index = torch.tensor(target, device=logits.device)
+    to_text = cross_entropy(logits, index)
+    own = torch.zeros_like(logits).scatter_(1, index[:, None], 1.0)
+    to_image = -(logits.log_softmax(0) * own).sum(0) / own.sum(0).clamp_min(1.0)
+    return (to_text + to_image.mean()) / 2
+
+
+def learning_rate(step: int, config: PretrainConfig) -> float:
+    """Linear warm-up, then a cosine down to 1 % of the peak."""
+    if step < config.warmup:
+        return config.lr * (step + 1) / config.warmup
+    progress = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Matrices decay; gains, biases and embeddings do not."""
+    decayed = [p for name, p in module.named_parameters() if p.requires_grad and p.ndim >= 2 and "embedding" not in name]
+    plain = [p for name, p in module.named_parameters() if p.requires_grad and (p.ndim < 2 or "embedding" in name)]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+
+
+class Average:
+    """Exponential moving average of a module's weights."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.state = {key: value.detach().clone() for key, value in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, state: Mapping[str, Tensor], step: int) -> None:
+        """Move towards `state`; early steps are averaged over fewer."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for key, value in state.items():
+            if value.is_floating_point():
+                self.state[key].lerp_(value, 1 - decay)
+            else:
+                self.state[key].copy_(value)

@@ -1,0 +1,166 @@
+"""`PointCloud`: what it refuses, what it drops, and the frames it moves between."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pointadplus.cloud import Normalization, PointCloud
+from pointadplus.errors import CloudError
+
+
+@pytest.mark.parametrize("given_as", [np.float64, np.float32, np.int16, torch.float64, torch.float32, list])
+def test_create_takes_anything_array_like(given_as: object) -> None:
+    rows = [[0, 0, 0], [1, 2, 3]]
+    if isinstance(given_as, torch.dtype):
+        points: object = torch.tensor(rows, dtype=given_as)
+    else:
+        points = rows if given_as is list else np.array(rows, dtype=given_as)
+    cloud = PointCloud.create(points)
+    assert cloud.points.dtype == torch.float32
+    assert cloud.points.tolist() == rows
+    assert (len(cloud), cloud.source_size, cloud.dropped, cloud.rows, cloud.grid) == (2, 2, 0, None, None)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300])
+def test_rows_that_are_not_finite_are_dropped_and_counted(bad: float) -> None:
+    points = np.arange(12.0).reshape(4, 3)
+    normals, colors = points + 1, np.arange(12, dtype=np.uint8).reshape(4, 3)
+    points[1, 2] = bad
+    cloud = PointCloud.create(points, normals=normals, colors=colors)
+    assert cloud.valid_rows().tolist() == [0, 2, 3]
+    assert (cloud.source_size, cloud.dropped) == (4, 1)
+    assert cloud.normals is not None
+    assert cloud.colors is not None
+    assert torch.equal(cloud.normals, torch.from_numpy(normals[[0, 2, 3]]).float())
+    assert torch.allclose(cloud.colors, torch.from_numpy(colors[[0, 2, 3]] / 255).float())
+
+
+def test_organised_scans_keep_their_grid() -> None:
+    scan = np.arange(24.0).reshape(2, 4, 3)
+    scan[0, 1] = np.nan
+    cloud = PointCloud.create(scan, colors=np.full((2, 4, 3), 0.5))
+    assert cloud.grid == (2, 4)
+    assert cloud.valid_rows().tolist() == [0, 2, 3, 4, 5, 6, 7]
+
+
+def test_to_rows_puts_each_value_back_in_its_row() -> None:
+    points = np.zeros((5, 3))
+    points[[0, 3]] = np.nan
+    cloud = PointCloud.create(points)
+    values = torch.tensor([1.0, 2.0, 3.0])
+    assert cloud.to_rows(values, fill=-1.0).tolist() == [-1, 1, 2, -1, 3]
+    assert torch.isnan(cloud.to_rows(values)).tolist() == [True, False, False, True, False]
+    assert torch.equal(cloud.to_rows(values)[cloud.valid_rows()], values)
+    whole = PointCloud.create(np.zeros((3, 3)))
+    assert torch.equal(whole.to_rows(values), values)
+
+
+@pytest.mark.parametrize("index", [torch.tensor([2, 0]), torch.tensor([True, False, True])])
+def test_select_goes_on_naming_rows_of_the_source(index: torch.Tensor) -> None:
+    points = np.array([[np.nan] * 3, [1, 0, 0], [2, 0, 0], [3, 0, 0]])
+    cloud = PointCloud.create(points, normals=points, source="a.ply")
+    part = cloud.select(index)
+    assert torch.equal(part.points, cloud.points[index])
+    assert torch.equal(part.normals, part.points)
+    assert torch.equal(torch.from_numpy(points[part.valid_rows().numpy()]).float(), part.points)
+    assert (part.source_size, part.source) == (4, "a.ply")
+    again = part.select(torch.tensor([0]))
+    assert torch.equal(torch.from_numpy(points[again.valid_rows().numpy()]).float(), again.points)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.integers(2, 200),
+    scale=st.floats(1e-6, 1e6),
+    offset=st.floats(-1e6, 1e6),
+)
+def test_normalization_inverts_to_float32_rounding(seed: int, size: int, scale: float, offset: float) -> None:
+    rng = np.random.default_rng(seed)
+    cloud = PointCloud.create(rng.normal(size=(size, 3)) * scale + offset)
+    normal, norm = cloud.normalized()
+    # Two roundings to float32: one of the normalised point, one of the result.
+    reach = cloud.points.abs().max() + norm.scale * normal.points.abs().max()
+    error = (norm.invert(normal.points) - cloud.points).abs().max()
+    assert error <= torch.finfo(torch.float32).eps * reach
+    if norm.scale > 1e-3 * abs(offset):
+        assert normal.points.double().square().sum(1).mean().sqrt().item() == pytest.approx(12**-0.5, rel=1e-4)
+        assert normal.points.double().mean(0).abs().max() < 1e-5
+
+
+def test_normalization_does_not_depend_on_the_pose(box: PointCloud) -> None:
+    turn, _ = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0)))
+    turned = PointCloud.create(box.points @ turn.T + 5)
+    assert turned.normalization().scale == pytest.approx(box.normalization().scale, rel=1e-6)
+
+
+def test_normalization_of_coinciding_points_keeps_scale_one() -> None:
+    cloud, norm = PointCloud.create(np.full((5, 3), 7.0)).normalized()
+    assert norm.scale == 1.0
+    assert (cloud.points == 0).all()
+    assert isinstance(norm, Normalization)
+
+
+def test_normalization_keeps_what_stands_beside_the_points(sphere: PointCloud) -> None:
+    normal, _ = sphere.normalized()
+    assert normal.normals is sphere.normals
+    assert (normal.source, normal.source_size) == (sphere.source, sphere.source_size)
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        (np.zeros((4, 2)), "wrong shape"),
+        (np.zeros(3), "wrong shape"),
+        (np.zeros((0, 3)), "no finite point"),
+        (np.full((4, 3), np.nan), "no finite point"),
+        ([["a", "b", "c"]], "not an array of numbers"),
+        ([[1, 2, 3], [4, 5]], "not an array of numbers"),
+        (np.zeros((2, 3), complex), "not an array of numbers"),
+        (None, "not an array of numbers"),
+    ],
+)
+def test_create_refuses(points: object, message: str) -> None:
+    with pytest.raises(CloudError, match=message):
+        PointCloud.create(points, source="a.ply")
+
+
+@pytest.mark.parametrize("name", ["normals", "colors"])
+def test_create_refuses_attributes_that_do_not_fit(name: str) -> None:
+    with pytest.raises(CloudError, match=f"{name} do not fit"):
+        PointCloud.create(np.zeros((4, 3)), **{name: np.zeros((3, 3))})
+
+
+def test_create_refuses_a_grid_that_does_not_fit() -> None:
+    with pytest.raises(CloudError, match="grid does not fit"):
+        PointCloud.create(np.zeros((4, 3)), grid=(2, 3))
+
+
+POINTS = torch.zeros(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"points": torch.zeros(0, 3)}, "no point"),
+        ({"points": torch.full((2, 3), torch.nan)}, "not finite"),
+        ({"points": POINTS.double()}, "wrong form"),
+        ({"points": POINTS, "rows": torch.tensor([0]), "source_size": 2}, "rows do not fit"),
+        ({"points": POINTS, "rows": torch.tensor([0, 2]), "source_size": 2}, "rows do not fit"),
+        ({"points": POINTS, "grid": (2, 2)}, "grid does not fit"),
+        ({"points": POINTS, "normals": torch.zeros(3, 3)}, "normals do not fit"),
+        ({"points": POINTS, "colors": torch.zeros(3, 3)}, "colors do not fit"),
+    ],
+)
+def test_the_constructor_refuses(fields: dict[str, object], message: str) -> None:
+    # Without the shape checks of the tests, which would refuse some of these before the class can.
+    cloud = object.__new__(PointCloud)
+    defaults = {"normals": None, "colors": None, "grid": None, "rows": None, "source_size": 0, "source": None}
+    for name, value in (defaults | fields).items():
+        object.__setattr__(cloud, name, value)
+    with pytest.raises(CloudError, match=message):
+        cloud.__post_init__()

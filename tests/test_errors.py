@@ -1,0 +1,30 @@
+"""Errors say where, what, what was expected, what was found and what to do."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from pointadplus import errors
+from pointadplus.errors import CloudReadError, PointADPlusError
+
+LEAVES = [value for _, value in inspect.getmembers(errors, inspect.isclass) if value is not PointADPlusError]
+
+
+def test_the_message_holds_every_part_in_order() -> None:
+    error = CloudReadError("is cut short", where="a.ply", expected="9 rows", found="3 rows", hint="copy it again")
+    assert str(error) == "a.ply: is cut short; expected: 9 rows; found: 3 rows; hint: copy it again"
+    assert (error.where, error.expected, error.found, error.hint) == ("a.ply", "9 rows", "3 rows", "copy it again")
+
+
+def test_absent_parts_leave_no_trace_and_zero_is_a_part() -> None:
+    assert str(PointADPlusError("wrong")) == "wrong"
+    assert str(PointADPlusError("wrong", found=0)) == "wrong; found: 0"
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_one_base_catches_all(leaf: type[PointADPlusError]) -> None:
+    with pytest.raises(PointADPlusError):
+        raise leaf("wrong")
+    assert leaf.__doc__
