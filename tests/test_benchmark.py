@@ -95,6 +95,12 @@ def test_layers_have_figures_of_their_own():
     assert result.clouds[0].scores == {"rendering": 1.0, "geometry": 1.0, "joined": 0.1}
 
 
+def test_a_layer_called_joined_gives_way_to_the_detection():
+    result = evaluate(Named({"joined": 1 - MASK.float()}), dataset(*SPREAD))
+    assert list(result.maps) == ["joined"]
+    assert result.joined.kinds["hole"] == Figures(1.0, 1.0, 1.0)
+
+
 def test_the_object_score_of_a_layer_is_the_mean_of_its_top_percent():
     ramp = torch.arange(SIZE).float() / SIZE
     result = evaluate(Named({"ramp": ramp}), dataset(*SPREAD))

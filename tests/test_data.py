@@ -108,7 +108,7 @@ def test_the_delimiter_is_found_out(tmp_path, delimiter):
 
 def test_a_byte_order_mark_and_a_comment_are_skipped(tmp_path):
     sample = anomalous(tmp_path, labelled())
-    sample.gt_path.write_text("\ufeff# x, y, z, label\n" + sample.gt_path.read_text(), encoding="utf-8")
+    sample.gt_path.write_text("\ufeff# point labels\n" + sample.gt_path.read_text(), encoding="utf-8")
     assert sample.load()[1].tolist() == LABELS.astype(bool).tolist()
 
 

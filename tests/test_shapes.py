@@ -25,18 +25,18 @@ def _generator(seed: int) -> torch.Generator:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_family(family: str) -> None:
     state = torch.get_rng_state()
-    shape = sample_shape(_generator(3), points=4000, family=family)
+    shape = sample_shape(_generator(3), points=3000, family=family)
     assert torch.equal(torch.get_rng_state(), state)
     assert shape.family == family
     assert shape.caption
-    assert shape.points.shape == shape.normals.shape == (4000, 3)
+    assert shape.points.shape == shape.normals.shape == (3000, 3)
     assert shape.points.dtype == shape.normals.dtype == torch.float32
     assert torch.isfinite(shape.points).all()
-    torch.testing.assert_close(shape.normals.norm(dim=1), torch.ones(4000), atol=1e-5, rtol=0)
+    torch.testing.assert_close(shape.normals.norm(dim=1), torch.ones(3000), atol=1e-5, rtol=0)
     low, high = shape.points.amin(0), shape.points.amax(0)
     torch.testing.assert_close((high - low).amax(), torch.tensor(1.0))
     torch.testing.assert_close(low + high, torch.zeros(3), atol=1e-5, rtol=0)
-    # Over a closed, evenly sampled surface the normals cancel (standard error 0.009 an axis), and ⅓∮ x·n dA is the
+    # Over a closed, evenly sampled surface the normals cancel (standard error 0.011 an axis), and ⅓∮ x·n dA is the
     # volume, so its sign says which way they look.
     assert shape.normals.mean(0).norm() < 0.06
     assert (shape.points * shape.normals).sum(1).mean() > 0
@@ -49,9 +49,9 @@ def test_family(family: str) -> None:
 def test_no_part_is_left_out(family: str) -> None:
     """Every surface point found by brute force has sampled points near it: the octree dropped nothing."""
     field = CATALOGUE[family].build(Random(f"part of {family}")).field
-    points, _ = sample_surface(field, 6000, _generator(0))
-    brute = naive_shapes.surface_points(field, 40_000, _generator(1))
-    assert brute.shape[1] > 20
+    points, _ = sample_surface(field, 4000, _generator(0))
+    brute = naive_shapes.surface_points(field, 25_000, _generator(1))
+    assert brute.shape[1] > 10
     gaps, _ = cKDTree(points.numpy()).query(brute.T.numpy())
     assert gaps.max() < 0.16
 
@@ -91,7 +91,8 @@ def test_empty_field() -> None:
 
 def test_sphere_is_even() -> None:
     points, normals = sample_surface(sphere(0.7), 20_000, _generator(0))
-    torch.testing.assert_close(points, 0.7 * normals, atol=2e-4, rtol=0)
+    torch.testing.assert_close(points.norm(dim=1), torch.full((20_000,), 0.7), atol=1e-5, rtol=0)
+    torch.testing.assert_close(points, 0.7 * normals, atol=1.5e-3, rtol=0)  # 0.1°
     # Archimedes: heights on a sphere are uniform. Kolmogorov's bound at one in a million is 2.7/√N.
     heights = (points[:, 2] / 0.7 + 1).sort().values / 2
     assert (heights - torch.linspace(0, 1, 20_000)).abs().max() < 2.7 / math.sqrt(20_000)
@@ -126,8 +127,12 @@ def test_polygon_agrees_with_twin() -> None:
     exact = torch.tensor(
         [naive_shapes.polygon_distance(corners, *pair) for pair in zip(u.tolist(), v.tolist(), strict=True)]
     )
-    torch.testing.assert_close(polygon(corners)(u, v), exact, atol=0.008, rtol=0)
-    assert ((exact - polygon(corners)(u, v)).abs() < 1e-4).float().mean() > 0.6
+    error = polygon(corners)(u, v) - exact
+    near = exact < 0.19  # inside the table; beyond it the value may only be too large, and by less than double
+    assert error[near].abs().max() < 0.008
+    assert (error[near].abs() < 1e-4).float().mean() > 0.6
+    assert (error[~near] > -0.008).all()
+    assert (error[~near] < 2 * exact[~near]).all()
 
 
 def test_blend_fills_the_crease_only() -> None:

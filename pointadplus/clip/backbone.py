@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -66,22 +67,12 @@ class Backbone(nn.Module):
         shape = (1, len(config.channels), 1, 1)
         self.register_buffer("mean", torch.tensor(config.mean).reshape(shape), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).reshape(shape), persistent=False)
-        self.tokenizer = SimpleTokenizer(context_length=config.text_context)
+        self.tokenizer = _tokenizer()
 
     @property
     def embed_dim(self) -> int:
         """D, the size of the joint space."""
         return self.config.embed_dim
-
-    @property
-    def text_width(self) -> int:
-        """Size of a token embedding of the text tower."""
-        return self.config.text_width
-
-    @property
-    def text_layers(self) -> int:
-        """Blocks of the text tower."""
-        return self.config.text_layers
 
     @property
     def image_size(self) -> int:
@@ -136,7 +127,7 @@ class Backbone(nn.Module):
                 expected=f"(B, {len(self.channels)}, H, W) with H and W multiples of {patch}",
             )
         visual = self.model.visual
-        with self._autocast():
+        with self.autocast():
             tokens, grid = embed_patches(visual, images)
             original, vv = dense_tokens(visual, tokens, self.config.first_vv_block)
             pooled = visual._pool(original)[0] @ visual.proj
@@ -184,11 +175,12 @@ class Backbone(nn.Module):
         Raises:
             ConfigError: more deep sets than text blocks after the first, or prompts longer than the context.
         """
-        with self._autocast():
+        with self.autocast():
             features = text_features(self.model, embeddings, eot, deep or ())
         return F.normalize(features.float(), dim=-1)
 
-    def _autocast(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast:
+        """The context that runs a pass at this backbone's precision on its device."""
         device = self.device.type
         enabled = self.precision == "bfloat16" or (self.precision == "auto" and multiplies_bfloat16(self.device))
         return torch.autocast(device, dtype=torch.bfloat16, enabled=enabled)
@@ -213,6 +205,11 @@ def state_digest(state: Mapping[str, Tensor]) -> str:
         sha.update(f"{key}{tuple(value.shape)}".encode())
         sha.update(value.numpy().data)
     return sha.hexdigest()[:16]
+
+
+@functools.cache
+def _tokenizer() -> SimpleTokenizer:
+    return SimpleTokenizer()  # reads a compressed vocabulary: a tenth of a second, once
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:

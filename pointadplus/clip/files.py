@@ -31,26 +31,34 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             expected="a safetensors file",
             hint="give a path, 'embedded' or 'hub:ViT-L-14-336'",
         )
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start[:2] == b"PK" or start[:1] == b"\x80":
-        raise WeightsError(
-            "the file is a pickle, which can run code when opened",
-            where=path,
-            expected="safetensors",
-            found="a PyTorch checkpoint",
-            hint="open it where you trust it and write its state dict with safetensors.torch.save_file",
-        )
     try:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        # Asked only now: the length that opens a safetensors file may begin with the same bytes.
+        with path.open("rb") as file:
+            start = file.read(2)
+        if start == b"PK" or start[:1] == b"\x80":
+            raise WeightsError(
+                "the file is a pickle, which can run code when opened",
+                where=path,
+                expected="safetensors",
+                found="a PyTorch checkpoint",
+                hint="open it where you trust it and write its state dict with safetensors.torch.save_file",
+            ) from error
         raise WeightsError(
             "the file is not safetensors, or is damaged", where=path, found=error, hint="copy or download it again"
         ) from error
 
 
 def assemble(config: BackboneConfig, state: dict[str, Tensor], path: Path, digests: set[str]) -> CLIP:
+    """The model of a config with the weights of a state dict, or a WeightsError that says what does not fit.
+
+    Args:
+        config, state: the architecture and its weights, token rows packed or not.
+        path: where the weights came from, for messages.
+        digests: what the header and the card say that `state_digest` is; empty where neither says so.
+    """
     with torch.device("meta"):  # shapes alone: no random start that is thrown away
         model = build_clip(config)
     state = unpack_rows(state, config, path)
@@ -104,6 +112,7 @@ def unpack_rows(state: Mapping[str, Tensor], config: BackboneConfig, path: Path)
 
 
 def check_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    """WeightsError for the first tensor that holds NaN or infinity."""
     for key, value in state.items():
         if not torch.isfinite(value).all():
             raise WeightsError(

@@ -61,24 +61,26 @@ def dense_tokens(visual: VisionTransformer, tokens: Float[Tensor, "b n width"], 
     for number, block in enumerate(blocks, start=1):
         last = number == len(blocks) and visual.pool_type == "tok"
         rows = 1 if last else original.shape[1]
+        query, key, value = _heads(block, original)
+        if number >= first:
+            vv = vv + _joined(block, attend(value, value, value))
+        original = original[:, :rows] + _joined(block, attend(query[:, :, :rows], key, value))
+        original = original + block.ls_2(block.mlp(block.ln_2(original)))
         if number < first:
-            original = vv = block(original)
-        else:
-            self_part, vv_part = _both_attentions(block, original, rows)
-            vv = vv + vv_part
-            original = original[:, :rows] + self_part
-            original = original + block.ls_2(block.mlp(block.ln_2(original)))
+            vv = original
     return original, vv
 
 
-def _both_attentions(block: Any, tokens: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """Self-attention of the first `rows` tokens and value-to-value attention of all, sharing LN1 and projection."""
+def _heads(block: Any, tokens: Tensor) -> list[Tensor]:
+    """Query, key and value of each head, (B, heads, n, d) each."""
     attention = block.attn
     projected = F.linear(block.ln_1(tokens), attention.in_proj_weight, attention.in_proj_bias).chunk(3, -1)
-    query, key, value = (part.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for part in projected)
-    pair = attend(query[:, :, :rows], key, value), attend(value, value, value)
-    first, second = (block.ls_1(attention.out_proj(heads.transpose(1, 2).flatten(2))) for heads in pair)
-    return first, second
+    return [part.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for part in projected]
+
+
+def _joined(block: Any, heads: Tensor) -> Tensor:
+    """The block's contribution to the residual stream from what its heads gathered."""
+    return block.ls_1(block.attn.out_proj(heads.transpose(1, 2).flatten(2)))
 
 
 def attend(

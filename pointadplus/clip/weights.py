@@ -70,7 +70,7 @@ def save_backbone(
     path: str | os.PathLike[str],
     card: Mapping[str, Any] | None = None,
     *,
-    token_rows: Int[Tensor, "..."] | None = None,
+    token_rows: Int[Tensor, "*rows"] | None = None,
     dtype: torch.dtype = torch.float16,
 ) -> str:
     """Write a backbone as safetensors with a JSON card beside it, and return the digest it will load with.
@@ -124,7 +124,8 @@ def _load_file(path: Path, architecture: str | None, pretrained: str, precision:
     if _FORMAT in metadata:
         try:
             header = json.loads(metadata[_FORMAT])
-            config, digest, name = BackboneConfig.from_dict(header["config"]), header["digest"], str(header["name"])
+            config = BackboneConfig.from_dict(header["config"])
+            digest, name = str(header["digest"]), str(header["name"])
         except (ConfigError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(
                 "the header is damaged",
@@ -132,9 +133,8 @@ def _load_file(path: Path, architecture: str | None, pretrained: str, precision:
                 expected="config, digest and name as save_backbone writes them",
                 found=repr(error),
             ) from error
-        return Backbone(
-            assemble(config, state, path, {digest, *card_digest(path)}), config, precision=precision, name=name
-        ).freeze()
+        model = assemble(config, state, path, {digest, *card_digest(path)})
+        return Backbone(model, config, precision=precision, name=name).freeze()
     if architecture is None:
         raise WeightsError(
             "a plain state dict does not say what it is for",

@@ -38,8 +38,8 @@ def evaluate(
     """Score every labelled test cloud once and compute all figures.
 
     A detector whose `few_shot` is true is fitted on the training clouds of each category first. The object score of a
-    layer is the mean of its highest 1 %. Only one category's point scores are held in memory. Anomalous clouds without
-    a label file count for the object figures alone.
+    layer is the mean of its highest 1 %; a layer called "joined" gives way to the detection itself. Only one
+    category's point scores are held in memory. Anomalous clouds without a label file count for object figures alone.
 
     Args:
         detector: scores a `PointCloud`.

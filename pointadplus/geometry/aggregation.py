@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch_geometric.nn import MessagePassing
 
 from .neighbors import knn
+
+with warnings.catch_warnings():  # torch_geometric scripts classes on import, which recent torch calls deprecated
+    warnings.filterwarnings("ignore", message=r".*torch\.jit\.script.*")
+    from torch_geometric.nn import MessagePassing
 
 EDGE_FEATURES = 5
 

@@ -82,17 +82,17 @@ class PromptLearner(nn.Module):
             raise ConfigError(
                 "the prompt is too long", where="PromptConfig.context", expected=f"at most {room}", found=config.context
             )
-        self.register_buffer("eot", lengths - 1 + config.context, persistent=False)
+        self.register_buffer("eot", (lengths - 1 + config.context).to(backbone.device), persistent=False)
         embeddings = _embed(backbone, tokens[:, : int(lengths.max())])
         self.register_buffer("words", embeddings, persistent=False)
 
-        shape = (min(config.deep_sets, backbone.text_layers - 1), config.deep_tokens, backbone.text_width)
+        shape = (min(config.deep_sets, backbone.config.text_layers - 1), config.deep_tokens, backbone.config.text_width)
         if config.init == "words":
             context = torch.stack([_phrase(backbone, text, config.context) for text in config.phrases])
             deep = _states(backbone, self._join(context), shape)
         else:
             generator = torch.Generator().manual_seed(config.seed)
-            context = torch.randn(2, config.context, backbone.text_width, generator=generator) * config.std
+            context = torch.randn(2, config.context, backbone.config.text_width, generator=generator) * config.std
             deep = torch.randn(shape, generator=generator) * config.std
         self.context = nn.Parameter(context.to(backbone.device))
         self.deep = nn.Parameter(deep.to(backbone.device))

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..errors import ConfigError
-from .defects import KINDS, ScanArtifacts, add_scan_artifacts, apply_defect
+from .defects import KINDS, ScanArtifacts, Severity, add_scan_artifacts, apply_defect
 from .shapes import FAMILIES, HELD_OUT, sample_shape
 
 TRAINING_FAMILIES = tuple(family for family in FAMILIES if family not in HELD_OUT)
@@ -97,7 +97,9 @@ def _damage(points: Tensor, normals: Tensor, config: CorpusConfig, generator: to
     first = ""
     for kind in torch.randint(len(KINDS), (12,), generator=generator).tolist():
         try:
-            damaged = apply_defect(points, normals, KINDS[kind], generator)
+            # Square root: real defects cover 1-5 % of the points, more than sizes drawn evenly in the logarithm give.
+            severity = Severity(size=_uniform(generator, 0, 1) ** 0.5, depth=_uniform(generator, 0, 1))
+            damaged = apply_defect(points, normals, KINDS[kind], generator, severity=severity)
         except ConfigError:
             continue
         carried = torch.where(damaged.source >= 0, kinds[damaged.source.clamp_min(0)], -1)

@@ -188,13 +188,13 @@ def _counts(change: Change, surface: Surface) -> bool:
 
 
 def _damaged(change: Change, points: Tensor, normals: Tensor, kind: str) -> Damaged:
-    kept = np.flatnonzero(change.kept)
-    join = lambda old, new: torch.from_numpy(np.concatenate([old, new])).to(points)  # noqa: E731
+    kept, new = np.flatnonzero(change.kept), len(change.added)
+    join = lambda *parts: torch.from_numpy(np.concatenate(parts)).to(points)  # noqa: E731
     return Damaged(
         points=join(change.points[kept], change.added),
         normals=join(change.normals[kept], change.added_normals),
-        labels=torch.from_numpy(np.append(change.labels[kept], np.ones(len(change.added), dtype=bool))).to(points.device),
-        source=torch.from_numpy(np.append(kept, np.full(len(change.added), -1))).to(points.device),
+        labels=torch.from_numpy(np.append(change.labels[kept], np.ones(new, dtype=bool))).to(points.device),
+        source=torch.from_numpy(np.append(kept, np.full(new, -1))).to(points.device),
         kind=kind,
     )
 

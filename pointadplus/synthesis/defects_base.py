@@ -118,9 +118,9 @@ class Change:
         )
 
 
-def nearest(tree: KDTree, points: ndarray, count: int) -> tuple[ndarray, ndarray]:
-    """(M, count) distances and rows of the nearest points, nearest first."""
-    distances, rows = tree.query(points, k=count)
+def nearest(tree: KDTree, points: ndarray, count: int, reach: float = np.inf) -> tuple[ndarray, ndarray]:
+    """(M, count) distances and rows of the nearest points, nearest first; infinite distances beyond `reach`."""
+    distances, rows = tree.query(points, k=count, distance_upper_bound=reach)
     return np.asarray(distances), np.asarray(rows)
 
 

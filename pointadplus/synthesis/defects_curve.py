@@ -23,7 +23,6 @@ class Tube:
     rows: ndarray
     distance: ndarray
     normals: ndarray
-    half_width: float
     neighbours: ndarray
 
 
@@ -85,7 +84,7 @@ def _tube(surface: Surface, draw: Draw, *, wobble: float, reach: float, branch: 
             widths = np.concatenate([widths, 0.7 * extra[2]])
     low, high = curve.min(0) - reach * half, curve.max(0) + reach * half
     rows = np.flatnonzero(((surface.points >= low) & (surface.points <= high)).all(1))
-    distance, knot = KDTree(curve).query(surface.points[rows], distance_upper_bound=reach * half)
+    distance, knot = nearest(KDTree(curve), surface.points[rows], 1, reach * half)
     hit = np.isfinite(distance)
     rows, distance, knot = rows[hit], distance[hit], knot[hit]
     hit = np.einsum("ij,ij->i", surface.normals[rows], curve_normals[knot]) > 0.1
@@ -93,7 +92,7 @@ def _tube(surface: Surface, draw: Draw, *, wobble: float, reach: float, branch: 
     if len(rows) < NEIGHBOURS:
         return None
     around = nearest(KDTree(surface.points[rows]), surface.points[rows], NEIGHBOURS)[1]
-    return Tube(rows, distance / (half * widths[knot]), curve_normals[knot], half, around)
+    return Tube(rows, distance / (half * widths[knot]), curve_normals[knot], around)
 
 
 def _resampled(path: ndarray, facing: ndarray, half: float) -> tuple[ndarray, ndarray, ndarray]:

@@ -117,7 +117,7 @@ def _inside_only(near: ndarray, agreeing: ndarray, inside: ndarray) -> ndarray:
 def connected_part(points: ndarray, seed: int, reach: float) -> ndarray:
     """(M,) bool: which points hang together with the seed by steps of at most `reach`."""
     count = len(points)
-    distances, near = KDTree(points).query(points, k=min(NEIGHBOURS, count), distance_upper_bound=reach)
+    distances, near = nearest(KDTree(points), points, min(NEIGHBOURS, count), reach)
     rows, columns = np.nonzero(np.isfinite(distances))
     graph = csr_matrix((np.ones(len(rows)), (rows, near[rows, columns])), shape=(count, count))
     parts = connected_components(graph, directed=False)[1]

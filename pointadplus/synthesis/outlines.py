@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from .solids import Field, length
+from .solids import Field, Number, length
 
 PlaneField = Callable[[Tensor, Tensor], Tensor]
 
@@ -22,7 +22,9 @@ _TEXEL = 0.0125  # of a solid two units wide: below the spacing of 20,000 points
 _MARGIN = 0.2  # wider than the half diagonal of the coarsest cell that looks anything up
 
 
-def polygon_distance(corners: Float[Tensor, "k 2"], u: Float[Tensor, n], v: Float[Tensor, n]) -> Float[Tensor, n]:
+def polygon_distance(
+    corners: Float[Tensor, "k 2"], u: Float[Tensor, " n"], v: Float[Tensor, " n"]
+) -> Float[Tensor, " n"]:
     """Signed distance (N,) to a closed polygon, negative inside by the even-odd rule."""
     start, end = corners, corners.roll(-1, 0)
     edge = end - start
@@ -35,7 +37,7 @@ def polygon_distance(corners: Float[Tensor, "k 2"], u: Float[Tensor, n], v: Floa
     return torch.where(crossed.sum(0) % 2 == 1, -gap, gap)
 
 
-def polygon(corners: Sequence[tuple[float, float]]) -> PlaneField:
+def polygon(corners: Sequence[tuple[Number, Number]]) -> PlaneField:
     """A closed polygon as a tabulated plane field."""
     points = torch.tensor(corners, dtype=torch.float32)
     low, high = points.amin(0) - _MARGIN, points.amax(0) + _MARGIN
@@ -63,11 +65,11 @@ def polygon(corners: Sequence[tuple[float, float]]) -> PlaneField:
     return field
 
 
-def disc(radius: float, at: tuple[float, float] = (0.0, 0.0)) -> PlaneField:
+def disc(radius: Number, at: tuple[Number, Number] = (0.0, 0.0)) -> PlaneField:
     return lambda u, v: length(u - at[0], v - at[1]) - radius
 
 
-def slot(half: float, radius: float) -> PlaneField:
+def slot(half: Number, radius: Number) -> PlaneField:
     """A stadium along u: two half discs of `radius`, their centres at ±half."""
     return lambda u, v: length((u.abs() - half).clamp(min=0.0), v) - radius
 
@@ -79,12 +81,12 @@ def fold(u: Tensor, v: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return radius * torch.cos(angle), radius * torch.sin(angle)
 
 
-def ngon(count: int, apothem: float) -> PlaneField:
+def ngon(count: int, apothem: Number) -> PlaneField:
     """A regular polygon; one side faces +u at distance `apothem`."""
     return lambda u, v: fold(u, v, count)[0] - apothem
 
 
-def star(count: int, outer: float, inner: float) -> PlaneField:
+def star(count: int, outer: Number, inner: Number) -> PlaneField:
     """A star; one of its points at (outer, 0), its notches at radius `inner`."""
     half = math.pi / count
     notch_u, notch_v = inner * math.cos(half), inner * math.sin(half)
@@ -98,7 +100,7 @@ def star(count: int, outer: float, inner: float) -> PlaneField:
     return field
 
 
-def cog(teeth: int, outer: float, depth: float, share: float = 0.5, taper: float = 0.35) -> PlaneField:
+def cog(teeth: int, outer: Number, depth: Number, share: Number = 0.5, taper: Number = 0.35) -> PlaneField:
     """A disc with straight-sided teeth. `share`: of the pitch taken by a tooth at mid depth; `taper`: flank slope."""
     root = outer - depth
     middle = outer - depth / 2
@@ -112,7 +114,7 @@ def cog(teeth: int, outer: float, depth: float, share: float = 0.5, taper: float
     return field
 
 
-def extruded(figure: PlaneField, half: float, bevel: float = 0.0, edge: float = 0.0) -> Field:
+def extruded(figure: PlaneField, half: Number, bevel: Number = 0.0, edge: Number = 0.0) -> Field:
     """A plate over the figure in xy, from -half to half; rims cut by `bevel` or rounded by `edge`."""
 
     def field(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
@@ -130,16 +132,16 @@ def lathed(figure: PlaneField) -> Field:
     return lambda x, y, z: figure(length(x, y), z)
 
 
-def turned_profile(profile: Sequence[tuple[float, float]]) -> Field:
+def turned_profile(profile: Sequence[tuple[Number, Number]]) -> Field:
     """A solid of revolution from an open polyline of (radius, height), closed along the axis."""
     closed = [(-0.3, profile[0][1]), *profile, (-0.3, profile[-1][1])]
     return lathed(polygon(closed))
 
 
-def smooth_curve(knots: Sequence[tuple[float, float]], steps: int = 6) -> list[tuple[float, float]]:
+def smooth_curve(knots: Sequence[tuple[Number, Number]], steps: int = 6) -> list[tuple[Number, Number]]:
     """A polyline through `knots` along Catmull-Rom segments (uniform parameter)."""
     padded = [knots[0], *knots, knots[-1]]
-    curve: list[tuple[float, float]] = []
+    curve: list[tuple[Number, Number]] = []
     for before, start, end, after in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
         for step in range(steps):
             t = step / steps

@@ -22,7 +22,7 @@ _STEP = 0.0015  # of the finite differences
 
 def emboss(
     points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"], relief: Relief
-) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"], Float[Tensor, n]]:
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"], Float[Tensor, " n"]]:
     """Move points along their normals by a relief.
 
     Returns:

@@ -10,7 +10,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import ConfigError
-from . import reliefs, shapes_blocks, shapes_fasteners, shapes_household, shapes_living, shapes_machines, shapes_vessels
+from . import (
+    reliefs,
+    shapes_blocks,
+    shapes_creatures,
+    shapes_fasteners,
+    shapes_household,
+    shapes_living,
+    shapes_machines,
+    shapes_plates,
+    shapes_tools,
+    shapes_vessels,
+)
 from .family import Family
 from .solids import scaled
 from .surface import sample_surface
@@ -19,8 +30,11 @@ CATALOGUE: dict[str, Family] = {
     **shapes_vessels.FAMILIES,
     **shapes_fasteners.FAMILIES,
     **shapes_machines.FAMILIES,
+    **shapes_plates.FAMILIES,
     **shapes_blocks.FAMILIES,
+    **shapes_creatures.FAMILIES,
     **shapes_living.FAMILIES,
+    **shapes_tools.FAMILIES,
     **shapes_household.FAMILIES,
 }
 

@@ -12,6 +12,7 @@ from .family import Family, Solid
 from .outlines import cog, disc, extruded, ngon
 from .solids import (
     Field,
+    Number,
     arc,
     box,
     capsule,
@@ -35,7 +36,7 @@ from .solids import (
 _THROUGH = 3.0  # longer than any solid
 
 
-def thread(radius: float, half: float, pitch: float, depth: float, starts: int = 1) -> Field:
+def thread(radius: Number, half: Number, pitch: Number, depth: Number, starts: int = 1) -> Field:
     """A threaded rod along z: `radius` at the crests, triangular grooves `depth` deep."""
     shrink = 1 / math.hypot(1.0, 2 * depth * starts / pitch)
 
@@ -47,7 +48,7 @@ def thread(radius: float, half: float, pitch: float, depth: float, starts: int =
     return field
 
 
-def helix(ring: float, thick: float, pitch: float, half: float) -> Field:
+def helix(ring: Number, thick: Number, pitch: Number, half: Number) -> Field:
     """A coil spring along z, its ends ground flat at ±half."""
     cosine = math.tau * ring / math.hypot(math.tau * ring, pitch)
 
@@ -59,7 +60,7 @@ def helix(ring: float, thick: float, pitch: float, half: float) -> Field:
     return field
 
 
-def _head(rng: Random, wide: float, half: float) -> tuple[Field, str]:
+def _head(rng: Random, wide: Number, half: Number) -> tuple[Field, str]:
     """A screw head whose top is at z = half, and its name."""
     kind = rng.choice(("hexagon", "socket", "slotted", "cross", "square"))
     if kind in ("hexagon", "square"):

@@ -10,6 +10,7 @@ from .outlines import cog, extruded, turned_profile
 from .shapes_fasteners import thread
 from .solids import (
     Field,
+    Number,
     box,
     capsule,
     cone,
@@ -32,7 +33,7 @@ from .solids import (
 _THROUGH = 3.0  # longer than any solid
 
 
-def _bore(rng: Random, radius: float) -> list[Field]:
+def _bore(rng: Random, radius: Number) -> list[Field]:
     """A hole along z, perhaps with a keyway or a countersink."""
     tools: list[Field] = [cylinder(radius, _THROUGH)]
     if rng.random() < 0.5:
@@ -40,7 +41,7 @@ def _bore(rng: Random, radius: float) -> list[Field]:
     return tools
 
 
-def _circle(rng: Random, ring: float, radius: float, count: int) -> Field:
+def _circle(rng: Random, ring: Number, radius: Number, count: int) -> Field:
     return polar(moved(cylinder(radius, _THROUGH), ring), count)
 
 
@@ -116,36 +117,32 @@ def shaft(rng: Random) -> Solid:
         tools.append(turned(cylinder(rng.uniform(0.05, 0.09), _THROUGH), "x", math.pi / 2))
     if rng.random() < 0.5:
         tools.append(moved(cone(0.08, 0.01, 0.06), 0, 0, -0.92))
-    end = moved(thread(0.16, 0.25, 0.07, 0.035), 0, 0, z + 0.0) if z < 0.75 else moved(cylinder(0.1, 0.05), 0, 0, 0.9)
+    end = moved(thread(0.16, 0.25, 0.07, 0.035), 0, 0, z) if z < 0.75 else moved(cylinder(0.1, 0.05), 0, 0, 0.9)
     return Solid(union(difference(body, *tools), end), "stepped shaft")
+
+
+def _pipe_end(radius: Number, bore: Number, axis: str, sign: int) -> tuple[Field, Field, Field]:
+    """Wall, bore and rim of a pipe from the origin along an axis."""
+    pipe = capsule((0, 0, 0), (0, 0, 0.95), radius)
+    drill, rim = capsule((0, 0, 0), (0, 0, 1.4), bore), moved(cylinder(radius + 0.07, 0.09, 0.02), 0, 0, 0.8)
+    turn = {"x": ("y", math.pi / 2), "y": ("x", -math.pi / 2), "z": ("x", 0.0)}[axis]
+    flip = 0.0 if sign > 0 else math.pi
+    pipe, drill, rim = (turned(turned(part, *turn), "y" if axis == "x" else "x", flip) for part in (pipe, drill, rim))
+    return pipe, drill, rim
 
 
 def pipe_fitting(rng: Random) -> Solid:
     radius = rng.uniform(0.2, 0.3)
-    arms = rng.choice((("+x", "-x", "+z"), ("+x", "+z"), ("+x", "-x", "+z", "-z"), ("+x", "-x", "+z", "+y")))
-    ends = [
-        tuple(sign * (0.95 if axis == name[1] else 0.0) for axis in "xyz")
-        for name in arms
-        for sign in [1 if name[0] == "+" else -1]
-    ]
-    outer = union(*(capsule((0, 0, 0), end, radius) for end in ends), blend=rng.choice((0, 0.1)))
-    inner = union(*(capsule((0, 0, 0), tuple(1.5 * part for part in end), radius * 0.75) for end in ends))
-    rims = []
-    for name, end in zip(arms, ends, strict=True):
-        rim = cylinder(radius + 0.07, 0.09, 0.02)
-        rim = (
-            turned(rim, "y", math.pi / 2)
-            if name[1] == "x"
-            else turned(rim, "x", math.pi / 2)
-            if name[1] == "y"
-            else rim
-        )
-        rims.append(moved(rim, *(part * 0.8 for part in end)))
-    ribbed = box(0.89, 0.89, 0.89)
-    return Solid(
-        difference(intersection(union(outer, *rims), ribbed), inner),
-        {2: "pipe elbow", 3: "pipe tee"}.get(len(arms), "pipe cross"),
-    )
+    name, arms = rng.choice((
+        ("pipe elbow", ("x+", "z+")),
+        ("pipe tee", ("x+", "x-", "z+")),
+        ("pipe cross", ("x+", "x-", "z+", "z-")),
+        ("pipe manifold", ("x+", "x-", "z+", "y+")),
+    ))
+    ends = [_pipe_end(radius, 0.75 * radius, arm[0], 1 if arm[1] == "+" else -1) for arm in arms]
+    pipes, drills, rims = zip(*ends, strict=True)
+    outer = union(union(*pipes, blend=rng.choice((0, 0.1))), *rims)
+    return Solid(difference(intersection(outer, box(0.89, 0.89, 0.89)), *drills), name)
 
 
 def handwheel(rng: Random) -> Solid:

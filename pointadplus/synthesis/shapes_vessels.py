@@ -9,6 +9,7 @@ from .family import Family, Solid
 from .outlines import lathed, polygon, smooth_curve, turned_profile
 from .solids import (
     Field,
+    Number,
     arc,
     box,
     capsule,
@@ -29,14 +30,14 @@ from .solids import (
 )
 
 
-def _belly(rng: Random, low: float, high: float, knots: int = 5) -> list[tuple[float, float]]:
+def _belly(rng: Random, low: Number, high: Number, knots: int = 5) -> list[tuple[Number, Number]]:
     """A smooth profile of (radius, height), which goes on beyond the top so that it can be cut there."""
     heights = [-0.95 + 1.9 * index / (knots - 1) for index in range(knots)]
     radii = [rng.uniform(low, high) for _ in heights]
     return smooth_curve([*zip(radii, heights, strict=True), (radii[-1], 1.08)])
 
 
-def _handle(rng: Random, x: float, half: float, thick: float) -> Field:
+def _handle(rng: Random, x: Number, half: Number, thick: Number) -> Field:
     """A half ring that stands on the wall at +x, `half` high each way; round or a strap."""
     loop = turned(arc(half, thick, rng.uniform(1.5, 1.9)), "y", math.pi / 2)
     return moved(scaled(loop, rng.uniform(0.55, 0.9), rng.choice((1.0, 1.6)), 1.0), x)
@@ -83,7 +84,7 @@ def bottle(rng: Random) -> Solid:
     return Solid(union(solid, difference(cap, ribs), collar), "bottle with a cap")
 
 
-def _cup(rng: Random, bottom: float, top: float) -> Field:
+def _cup(rng: Random, bottom: Number, top: Number) -> Field:
     foot = rng.uniform(0.03, 0.12)
     return turned_profile([(bottom - foot, -0.8), (bottom, -0.8 + foot), *smooth_curve(
         [(bottom, -0.8 + foot), ((bottom + top) / 2 * rng.uniform(0.95, 1.1), 0.0), (top, 0.7)]), (top, 1.05)])

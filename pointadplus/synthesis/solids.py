@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 Field = Callable[[Tensor, Tensor, Tensor], Tensor]
-Vector = tuple[float, float, float]
+Number = float | int
+Vector = tuple[Number, Number, Number]
 
 
 def length(*parts: Tensor) -> Tensor:
@@ -31,11 +32,11 @@ def _outside(*gaps: Tensor) -> Tensor:
     return length(*(gap.clamp(min=0.0) for gap in gaps)) + inner
 
 
-def sphere(radius: float) -> Field:
+def sphere(radius: Number) -> Field:
     return lambda x, y, z: length(x, y, z) - radius
 
 
-def ellipsoid(a: float, b: float, c: float) -> Field:
+def ellipsoid(a: Number, b: Number, c: Number) -> Field:
     """Half axes a, b, c. The value is a first-order distance: exact on the surface, below the truth far away."""
 
     def field(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
@@ -46,7 +47,7 @@ def ellipsoid(a: float, b: float, c: float) -> Field:
     return field
 
 
-def superquadric(half: Vector, vertical: float, horizontal: float) -> Field:
+def superquadric(half: Vector, vertical: Number, horizontal: Number) -> Field:
     """Half axes and the two exponents of Barr (1981): 1 and 1 is an ellipsoid, towards 0 a box, 2 an octahedron."""
     a, b, c = half
 
@@ -58,17 +59,17 @@ def superquadric(half: Vector, vertical: float, horizontal: float) -> Field:
     return field
 
 
-def box(a: float, b: float, c: float, edge: float = 0.0) -> Field:
+def box(a: Number, b: Number, c: Number, edge: Number = 0.0) -> Field:
     """Half sizes a, b, c, edges rounded with radius `edge`."""
     return lambda x, y, z: _outside(x.abs() - (a - edge), y.abs() - (b - edge), z.abs() - (c - edge)) - edge
 
 
-def cylinder(radius: float, half: float, edge: float = 0.0) -> Field:
+def cylinder(radius: Number, half: Number, edge: Number = 0.0) -> Field:
     """Half height `half`, rims rounded with radius `edge`."""
     return lambda x, y, z: _outside(length(x, y) - (radius - edge), z.abs() - (half - edge)) - edge
 
 
-def cone(bottom: float, top: float, half: float) -> Field:
+def cone(bottom: Number, top: Number, half: Number) -> Field:
     """A truncated cone: radius `bottom` at z = -half, `top` at z = half."""
     slope = (top - bottom) / (2 * half)
     cosine = 1 / math.hypot(1.0, slope)
@@ -77,7 +78,7 @@ def cone(bottom: float, top: float, half: float) -> Field:
     )
 
 
-def capsule(start: Vector, end: Vector, radius: float, end_radius: float | None = None) -> Field:
+def capsule(start: Vector, end: Vector, radius: Number, end_radius: Number | None = None) -> Field:
     """A thick segment; its radius runs linearly from `radius` to `end_radius`."""
     axis = [e - s for s, e in zip(start, end, strict=True)]
     square = max(sum(part * part for part in axis), 1e-9)
@@ -92,17 +93,17 @@ def capsule(start: Vector, end: Vector, radius: float, end_radius: float | None 
     return field
 
 
-def tube(path: Sequence[Vector], radii: Sequence[float], blend: float = 0.0) -> Field:
+def tube(path: Sequence[Vector], radii: Sequence[Number], blend: Number = 0.0) -> Field:
     """Capsules along a polyline, with one radius for each of its points."""
     pieces = zip(path[:-1], path[1:], radii[:-1], radii[1:], strict=True)
     return union(*(capsule(*piece) for piece in pieces), blend=blend)
 
 
-def torus(ring: float, thick: float) -> Field:
+def torus(ring: Number, thick: Number) -> Field:
     return lambda x, y, z: length(length(x, y) - ring, z) - thick
 
 
-def arc(ring: float, thick: float, half_angle: float) -> Field:
+def arc(ring: Number, thick: Number, half_angle: Number) -> Field:
     """A torus in the xz plane cut to the angles within ±half_angle of +z, with round ends."""
     sine, cosine = math.sin(half_angle), math.cos(half_angle)
 
@@ -115,13 +116,13 @@ def arc(ring: float, thick: float, half_angle: float) -> Field:
     return field
 
 
-def half_space(normal: Vector, offset: float) -> Field:
+def half_space(normal: Vector, offset: Number) -> Field:
     """The points below the plane n·x = offset."""
     a, b, c = (part / math.hypot(*normal) for part in normal)
     return lambda x, y, z: x * a + y * b + z * c - offset
 
 
-def union(*fields: Field, blend: float = 0.0) -> Field:
+def union(*fields: Field, blend: Number = 0.0) -> Field:
     """Everything inside any of `fields`; creases filled over a width of about `blend`."""
 
     def join(one: Tensor, two: Tensor) -> Tensor:
@@ -135,7 +136,7 @@ def intersection(*fields: Field) -> Field:
     return lambda x, y, z: reduce(torch.maximum, (field(x, y, z) for field in fields))
 
 
-def difference(body: Field, *tools: Field, blend: float = 0.0) -> Field:
+def difference(body: Field, *tools: Field, blend: Number = 0.0) -> Field:
     """`body` without any of `tools`; the new edges rounded over a width of about `blend`."""
     if not tools:
         return body
@@ -149,11 +150,11 @@ def difference(body: Field, *tools: Field, blend: float = 0.0) -> Field:
     return field
 
 
-def moved(field: Field, dx: float = 0.0, dy: float = 0.0, dz: float = 0.0) -> Field:
+def moved(field: Field, dx: Number = 0.0, dy: Number = 0.0, dz: Number = 0.0) -> Field:
     return lambda x, y, z: field(x - dx, y - dy, z - dz)
 
 
-def turned(field: Field, axis: str, angle: float) -> Field:
+def turned(field: Field, axis: str, angle: Number) -> Field:
     """Turn by `angle` radians, right-handed, about the axis "x", "y" or "z"."""
     cosine, sine = math.cos(angle), math.sin(angle)
     if axis == "x":
@@ -163,7 +164,7 @@ def turned(field: Field, axis: str, angle: float) -> Field:
     return lambda x, y, z: field(x * cosine + y * sine, y * cosine - x * sine, z)
 
 
-def scaled(field: Field, a: float, b: float, c: float) -> Field:
+def scaled(field: Field, a: Number, b: Number, c: Number) -> Field:
     """Stretch along the axes; the value is multiplied by the least factor, which keeps the slope below one."""
     least = min(a, b, c)
     return lambda x, y, z: field(x / a, y / b, z / c) * least
@@ -186,7 +187,7 @@ def polar(field: Field, count: int) -> Field:
     return copies
 
 
-def row(field: Field, axis: int, pitch: float, count: int) -> Field:
+def row(field: Field, axis: int, pitch: Number, count: int) -> Field:
     """`count` copies along an axis, `pitch` apart, centred on the origin."""
     middle = (count - 1) / 2
 
@@ -198,7 +199,7 @@ def row(field: Field, axis: int, pitch: float, count: int) -> Field:
     return copies
 
 
-def twisted(field: Field, rate: float) -> Field:
+def twisted(field: Field, rate: Number) -> Field:
     """Turn the section at height z by rate·z radians. The value shrinks so that the slope stays below one."""
     shrink = 1 / math.hypot(1.0, 0.7 * rate)
 
@@ -209,13 +210,13 @@ def twisted(field: Field, rate: float) -> Field:
     return twist
 
 
-def bent(field: Field, curvature: float) -> Field:
+def bent(field: Field, curvature: Number) -> Field:
     """Lower z by curvature·x²/2: a straight bar along x becomes an arch."""
     shrink = 1 / math.hypot(1.0, curvature)
     return lambda x, y, z: field(x, y, z + 0.5 * curvature * x.square()) * shrink
 
 
-def hollowed(body: Field, wall: float, top: float) -> Field:
+def hollowed(body: Field, wall: Number, top: Number) -> Field:
     """A vessel: the skin of `body`, `wall` thick towards the inside, cut off above z = top."""
 
     def field(x: Tensor, y: Tensor, z: Tensor) -> Tensor:

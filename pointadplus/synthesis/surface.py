@@ -39,7 +39,7 @@ def _near_cells(field: Field, wanted: int, device: torch.device) -> tuple[Tensor
         size /= 2
 
 
-def value_and_gradient(field: Field, points: Float[Tensor, "3 n"]) -> tuple[Float[Tensor, n], Float[Tensor, "3 n"]]:
+def value_and_gradient(field: Field, points: Float[Tensor, "3 n"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "3 n"]]:
     """Field value (N,) and gradient (3, N) from four values at the corners of a small tetrahedron."""
     signs = points.new_tensor([[1, -1, -1, 1], [-1, -1, 1, 1], [-1, 1, -1, 1]])
     corners = (points[:, None] + _STEP * signs[:, :, None]).flatten(1)

@@ -1,0 +1,170 @@
+"""`ZeroShotDetector`: PointAD+ from weights to scores, with no training on the object at hand."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .clip.backbone import Backbone
+from .clip.files import check_finite, read_safetensors
+from .clip.weights import load_backbone
+from .cloud import PointCloud
+from .detection import AnomalyDetector, Detection
+from .errors import ConfigError, WeightsError
+from .fusion import FusionConfig, join_layers, object_score
+from .geometry.neighbors import interpolate
+from .model import ModelConfig, PointADPlus
+from .observation import ObservationConfig, Observer, Stopwatch
+from .prompts.learner import PromptConfig
+
+EMBEDDED = "assets/zero_shot.safetensors"
+_FORMAT = "pointadplus.zero_shot"
+
+
+@dataclass(frozen=True)
+class ZeroShotConfig:
+    """What the weights of a detector were made with.
+
+    Attributes:
+        backbone: source of the backbone, see `load_backbone`; `digest` is of the weights that the prompts were learnt on.
+        observation: how clouds are looked at.
+        model: the two layers.
+    """
+
+    backbone: str = "embedded"
+    digest: str = ""
+    observation: ObservationConfig = field(default_factory=ObservationConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ZeroShotConfig:
+        """The config that `asdict` gave; an unknown key is an error.
+
+        Raises:
+            ConfigError: a key that no field has.
+        """
+        try:
+            model = dict(values["model"])
+            model["prompts"] = PromptConfig(**model["prompts"])
+            model["fusion"] = FusionConfig(**model["fusion"])
+            model["strides"] = tuple(model["strides"])
+            observation = ObservationConfig(**values["observation"])
+            rest = {key: value for key, value in values.items() if key not in ("model", "observation")}
+            return cls(**rest, observation=observation, model=ModelConfig(**model))
+        except (KeyError, TypeError) as error:
+            raise ConfigError("unknown or missing option", where="ZeroShotConfig", found=error) from error
+
+
+class ZeroShotDetector(AnomalyDetector):
+    """Scores scans of objects it has never seen.
+
+    Args:
+        weights: `"embedded"`, the small weights inside the package, or a file that `save` or training wrote.
+        backbone: where to find the backbone, when not where the weights say.
+        fusion: how the layers are joined, when not as the weights say.
+        precision: `"auto"` (bfloat16 where the processor has it), `"float32"` or `"bfloat16"`.
+
+    Raises:
+        WeightsError: weights that are missing, unsafe, damaged, or learnt on another backbone.
+
+    Example:
+        >>> detection = ZeroShotDetector().score("scan.ply")  # doctest: +SKIP
+        >>> detection.object_score, detection.point_scores.shape  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        weights: str | os.PathLike[str] = "embedded",
+        *,
+        backbone: str | os.PathLike[str] | None = None,
+        fusion: FusionConfig | None = None,
+        precision: str = "auto",
+    ) -> None:
+        path = Path(str(files("pointadplus"))) / EMBEDDED if os.fspath(weights) == "embedded" else Path(weights)
+        state, metadata = read_safetensors(path)
+        if _FORMAT not in metadata:
+            raise WeightsError("not the weights of a zero-shot detector", where=path, expected=f"metadata {_FORMAT!r}", found=sorted(metadata))
+        config = ZeroShotConfig.from_dict(json.loads(metadata[_FORMAT]))
+        if fusion is not None:
+            config = replace(config, model=replace(config.model, fusion=fusion))
+        tower = load_backbone(backbone or config.backbone, precision=precision)
+        if config.digest and tower.digest != config.digest:
+            raise WeightsError("prompts and G-aggregation were learnt on another backbone", where=path, expected=config.digest,
+                               found=f"{tower.digest} ({tower.name})", hint="pass backbone= with the one that they were learnt on")
+        check_finite(state, path)
+        model = PointADPlus(tower, config.model)
+        try:
+            model.load_state_dict({key: value.float() for key, value in state.items()})
+        except RuntimeError as error:
+            raise WeightsError("the weights do not fit the model", where=path, found=error) from error
+        self._assemble(tower, model, config)
+
+    @classmethod
+    def from_parts(cls, backbone: Backbone, model: PointADPlus, config: ZeroShotConfig) -> ZeroShotDetector:
+        """A detector from a backbone and a model at hand, for instance right after training."""
+        detector = cls.__new__(cls)
+        detector._assemble(backbone, model, config)
+        return detector
+
+    def _assemble(self, backbone: Backbone, model: PointADPlus, config: ZeroShotConfig) -> None:
+        self.backbone, self.model, self.config = backbone, model.eval().requires_grad_(False), config
+        self.observer = Observer(backbone.channels, backbone.image_size, config.observation)
+        with torch.no_grad():
+            self.texts = model.prompts()
+
+    @torch.no_grad()
+    def score_cloud(self, cloud: PointCloud) -> Detection:
+        """Score one cloud; see `Detection`. `layers` holds `rendering`, `geometry` and `joined`."""
+        watch = Stopwatch()
+        picture = self.observer.picture(cloud, stopwatch=watch)
+        observation = self.observer.observe(picture, self.backbone, stopwatch=watch)
+        with watch.stage("layers"):
+            with self.backbone.autocast():
+                evidence = self.model(observation, texts=self.texts)
+            fusion = self.config.model.fusion
+            maps = {
+                "rendering": join_layers(evidence.rendering, evidence.geometry, evidence.graph, replace(fusion, geometry=0.0)),
+                "geometry": join_layers(evidence.rendering, evidence.geometry, evidence.graph, replace(fusion, geometry=1.0)),
+                "joined": join_layers(evidence.rendering, evidence.geometry, evidence.graph, fusion),
+            }
+            total = object_score(maps["joined"], evidence.pooled, evidence.views, fusion)
+        with watch.stage("to points"):
+            ordered = picture.normalization.apply(cloud.points[picture.order])
+            spread = interpolate(torch.stack(list(maps.values()), 1), picture.nodes, ordered).clamp(0, 1)
+            layers = {name: _unordered(spread[:, column], picture.order) for column, name in enumerate(maps)}
+        return Detection(float(total.clamp(0, 1)), cloud.to_rows(layers["joined"]), cloud, layers, dict(watch.seconds))
+
+    def save(self, path: str | os.PathLike[str], card: dict[str, Any] | None = None) -> None:
+        """Write prompts and G-aggregation as one safetensors file with a JSON card beside it.
+
+        The backbone is named by its source and its digest, not copied.
+        """
+        path = Path(path)
+        state = {key: value.detach().cpu().half().contiguous() for key, value in self.model.state_dict().items()}
+        check_finite(state, path)
+        config = asdict(replace(self.config, digest=self.backbone.digest))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".tmp")
+        save_file(state, temporary, {_FORMAT: json.dumps(config)})
+        os.replace(temporary, path)
+        path.with_suffix(".json").write_text(json.dumps({"config": config, **(card or {})}, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ZeroShotDetector:
+        """Read what `save` wrote."""
+        return cls(path)
+
+
+def _unordered(values: Tensor, order: Tensor) -> Tensor:
+    """Values of points in canonical order, back in the caller's."""
+    out = torch.empty_like(values)
+    out[order] = values
+    return out
