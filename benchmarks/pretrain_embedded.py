@@ -25,7 +25,7 @@ from pointadplus.training.pretraining import (
     CHANNELS, Average, PretrainConfig, PretrainLoss, batches, learning_rate, parameter_groups,
 )  # fmt: skip
 
-TOWER = {"image_size": 128, "patch_size": 8, "vision_width": 128, "vision_layers": 6, "vision_heads": 2, "vv_start": 5,
+TOWER = {"image_size": 96, "patch_size": 8, "vision_width": 128, "vision_layers": 6, "vision_heads": 2, "vv_start": 5,
          "embed_dim": 128, "text_width": 128, "text_heads": 2, "text_layers": 3, "conv_stem": True}  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from pointadplus.training.pictures import DrawnObject, PictureStream, draw
 from pointadplus.training.pretraining import CHANNELS, PretrainConfig, PretrainLoss, ViewBatch, learning_rate, parameter_groups, turned
 from pretrain_embedded import TOWER
 
+SIDE = TOWER["image_size"] // TOWER["patch_size"]
 ALL = (*CHANNELS, "normal_x", "normal_y", "offset_widest")
 VARIANTS: dict[str, tuple[tuple[str, ...], dict, dict]] = {
     "base": (CHANNELS, {}, {}),
@@ -42,7 +43,7 @@ VARIANTS: dict[str, tuple[tuple[str, ...], dict, dict]] = {
 
 def corpus(folder: Path, count: int) -> tuple[list[DrawnObject], list[DrawnObject]]:
     """Training objects and held-out-family objects, made once and kept in memory."""
-    observer = Observer(ALL, 128)
+    observer = Observer(ALL, TOWER["image_size"])
     stream = PictureStream(observer, 8, CorpusConfig(), seed=900, views=8)
     train = [stream.make(number) for number in range(count)]
     held_out = CorpusConfig(families=HELD_OUT)
@@ -59,7 +60,7 @@ def pick(batch: ViewBatch, channels: tuple[str, ...], patch: int) -> ViewBatch:
     images = batch.images[:, [ALL.index(name) for name in channels]]
     if patch == 8:
         return replace(batch, images=images)
-    grid = lambda value: value.unflatten(1, (16, 16))  # noqa: E731
+    grid = lambda value: value.unflatten(1, (SIDE, SIDE))  # noqa: E731
     solid = torch.nn.functional.avg_pool2d(grid(batch.solid)[:, None], 2).flatten(1)
     labelled = torch.nn.functional.avg_pool2d(grid(batch.solid * batch.share)[:, None], 2).flatten(1)
     kind = torch.nn.functional.max_pool2d(grid(batch.kind)[:, None].float(), 2).flatten(1).long()
@@ -75,7 +76,7 @@ def judge(backbone: Backbone, test: list[DrawnObject], channels: tuple[str, ...]
         batch = pick(ViewBatch.of(thing), channels, 8)
         tokens = backbone.encode_image(backbone.normalize(batch.images.float()))
         logit = (tokens.patch_features @ (text[1] - text[0])).unflatten(1, tokens.grid)
-        logit = torch.nn.functional.interpolate(logit[:, None], size=(16, 16), mode="bilinear").flatten(1)
+        logit = torch.nn.functional.interpolate(logit[:, None], size=(SIDE, SIDE), mode="bilinear").flatten(1)
         solid = batch.solid > 0.5
         scores.append(logit[solid])
         labels.append(batch.share[solid] > 0.1)

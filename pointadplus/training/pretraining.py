@@ -33,7 +33,7 @@ class PretrainConfig:
         batch: views a step.
         fresh: objects newly drawn a step (an even number keeps pairs together); the rest of the batch is replayed.
         replay: views kept for replaying.
-        lr, weight_decay, warmup: AdamW with a linear warm-up of `warmup` steps and a cosine to 1 % of `lr`.
+        lr, weight_decay, warmup, decay: of AdamW, see `learning_rate`.
         temperature: of every similarity in the losses, as at test time.
         patch_kind, patch_state, image_text, view_state: weights of the four losses.
         positive_share: weight of anomalous patches in their losses, all together.
@@ -48,7 +48,8 @@ class PretrainConfig:
     replay: int = 2048
     lr: float = 1.5e-3
     weight_decay: float = 0.05
-    warmup: int = 200
+    warmup: int = 100
+    decay: float = 0.3
     temperature: float = 0.07
     patch_kind: float = 0.5
     patch_state: float = 1.0
@@ -180,11 +181,13 @@ def contrast(logits: Float[Tensor, "b u"], target: list[int]) -> Float[Tensor, "
 
 
 def learning_rate(step: int, config: PretrainConfig) -> float:
-    """Linear warm-up, then a cosine down to 1 % of the peak."""
-    if step < config.warmup:
-        return config.lr * (step + 1) / config.warmup
-    progress = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return config.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+    """Linear warm-up, a plateau, and a linear fall to 1 % over the last `decay` of the steps.
+
+    A run whose time turns out shorter or longer resumes with another `steps` and still ends with its fall.
+    """
+    rise = (step + 1) / config.warmup
+    fall = (config.steps - step) / (config.decay * config.steps)
+    return config.lr * max(0.01, min(1.0, rise, fall))
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
