@@ -1,0 +1,51 @@
+"""Zero-shot detection and localisation of anomalies in point clouds and meshes: PointAD+.
+
+    from pointadplus import ZeroShotDetector
+    detection = ZeroShotDetector().score("scan.ply")
+
+The names below are the public surface; each is imported when it is first used, so that `import pointadplus` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .cloud import PointCloud
+    from .detection import AnomalyDetector, Detection
+    from .detector import ZeroShotDetector
+    from .errors import PointADPlusError
+    from .io import read_cloud, write_cloud
+
+__version__ = "0.1.0"
+__all__ = [
+    "AnomalyDetector",
+    "Detection",
+    "PointADPlusError",
+    "PointCloud",
+    "ZeroShotDetector",
+    "__version__",
+    "read_cloud",
+    "write_cloud",
+]
+
+_HOMES = {
+    "AnomalyDetector": "detection",
+    "Detection": "detection",
+    "PointADPlusError": "errors",
+    "PointCloud": "cloud",
+    "ZeroShotDetector": "detector",
+    "read_cloud": "io",
+    "write_cloud": "io",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

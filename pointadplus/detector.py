@@ -52,13 +52,10 @@ class ZeroShotConfig:
             ConfigError: a key that no field has.
         """
         try:
-            model = dict(values["model"])
-            model["prompts"] = PromptConfig(**model["prompts"])
-            model["fusion"] = FusionConfig(**model["fusion"])
-            model["strides"] = tuple(model["strides"])
-            observation = ObservationConfig(**values["observation"])
             rest = {key: value for key, value in values.items() if key not in ("model", "observation")}
-            return cls(**rest, observation=observation, model=ModelConfig(**model))
+            parts = {"prompts": PromptConfig, "fusion": FusionConfig}
+            model = {key: _options(parts[key], value) if key in parts else value for key, value in values["model"].items()}
+            return cls(**rest, observation=_options(ObservationConfig, values["observation"]), model=_options(ModelConfig, model))
         except (KeyError, TypeError) as error:
             raise ConfigError("unknown or missing option", where="ZeroShotConfig", found=error) from error
 
@@ -161,6 +158,11 @@ class ZeroShotDetector(AnomalyDetector):
     def load(cls, path: str | os.PathLike[str]) -> ZeroShotDetector:
         """Read what `save` wrote."""
         return cls(path)
+
+
+def _options(kind: type, values: dict[str, Any]) -> Any:
+    """A config record from what JSON kept of it, where tuples became lists."""
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
 def _unordered(values: Tensor, order: Tensor) -> Tensor:

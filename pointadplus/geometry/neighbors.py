@@ -55,6 +55,6 @@ def smooth(
     """
     if sigma <= 0:
         return values
-    scale = sigma * distances[:, 1:].mean()
+    scale = (sigma * distances[:, 1:].mean()).clamp_min(1e-12)  # coinciding points weigh alike
     weight = torch.exp(-0.5 * (distances / scale).square())
     return (values[neighbors] * weight).sum(1) / weight.sum(1)
