@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import random
 import time
 from dataclasses import asdict
@@ -17,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from pointadplus.clip.architecture import BackboneConfig
 from pointadplus.clip.backbone import build_backbone
+from pointadplus.clip.weights import save_backbone
 from pointadplus.observation import ObservationConfig, Observer
 from pointadplus.synthesis.corpus import CorpusConfig
 from pointadplus.training.checkpoint import load_checkpoint, save_checkpoint
@@ -29,9 +32,38 @@ TOWER = {"image_size": 96, "patch_size": 8, "vision_width": 128, "vision_layers"
          "embed_dim": 128, "text_width": 128, "text_heads": 2, "text_layers": 3, "conv_stem": True}  # fmt: skip
 
 
+def export(run: Path, out: Path, trials: Path | None) -> None:
+    """Write the averaged weights of a run's checkpoint as a backbone with its card."""
+    notes = load_checkpoint(run / "checkpoint.safetensors", {}, None)
+    tower = BackboneConfig.from_dict(notes["tower"])
+    backbone = build_backbone(tower, name="embedded")
+    load_checkpoint(run / "checkpoint.safetensors", {"average": backbone.model}, None)
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    card = {
+        "data": "synthetic objects and defects made in code (pointadplus.synthesis); no scan and no data set",
+        "objects": notes["step"] * notes["config"]["fresh"],
+        "views": notes["step"] * notes["config"]["batch"],
+        "steps": notes["step"],
+        "hours": round(notes["seconds"] / 3600, 2),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, bfloat16",
+        "command": f"python benchmarks/pretrain_embedded.py --steps {notes['config']['steps']} "
+                   f"--fresh {notes['config']['fresh']} --batch {notes['config']['batch']}",
+        "config": notes["config"],
+        "curve": log[:: max(1, len(log) // 24)] + log[-1:],
+        "trials": [json.loads(line) for line in trials.read_text().splitlines()] if trials else [],
+    }
+    # A word that no caption held has the embedding it was born with: it is left out, and loads as zero.
+    start = build_backbone(tower, seed=notes["config"]["seed"]).model.token_embedding.weight
+    read = (backbone.model.token_embedding.weight != start).any(1).nonzero()[:, 0]
+    digest = save_backbone(backbone, out, card, token_rows=read)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, digest {digest}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoint and the log")
+    parser.add_argument("--export", type=Path, help="write the weights of the checkpoint here, and train no more")
+    parser.add_argument("--trials", type=Path, help="JSON lines of pretrain_trials.py, for the card")
     parser.add_argument("--keep", type=Path, help="folder for whole pictures, the corpus of the prompts' training")
     parser.add_argument("--steps", type=int, default=PretrainConfig.steps)
     parser.add_argument("--stop-at", type=int, help="end after this step, to be resumed")
@@ -42,6 +74,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--every", type=int, default=200, help="steps between checkpoints")
     arguments = parser.parse_args()
+    if arguments.export:
+        export(arguments.run, arguments.export, arguments.trials)
+        return
     torch.set_num_threads(arguments.threads)
 
     config = PretrainConfig(steps=arguments.steps, batch=arguments.batch, fresh=arguments.fresh)

@@ -8,6 +8,7 @@ import html
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -59,13 +60,14 @@ def write_report(
         partial.write_bytes(_page(title, scans))
         os.replace(partial, target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise CloudWriteError("the report cannot be written", where=target, found=error.strerror or error) from error
     return target
 
 
 def _page(title: str, scans: list[dict[str, Any]]) -> bytes:
-    assets = files(__package__) / "assets" / "report"
+    assets = files("pointadplus") / "assets" / "report"
     style, script = ((assets / name).read_text("utf-8") for name in ("style.css", "viewer.js"))
     page = Template((assets / "page.html").read_text("utf-8")).substitute(
         title=html.escape(title),

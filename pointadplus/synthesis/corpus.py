@@ -98,7 +98,7 @@ def _damage(points: Tensor, normals: Tensor, config: CorpusConfig, generator: to
     for kind in torch.randint(len(KINDS), (12,), generator=generator).tolist():
         try:
             # Square root: real defects cover 1-5 % of the points, more than sizes drawn evenly in the logarithm give.
-            severity = Severity(size=_uniform(generator, 0, 1) ** 0.5, depth=_uniform(generator, 0, 1))
+            severity = Severity(size=_uniform(generator, 0.0, 1.0) ** 0.5, depth=_uniform(generator, 0.0, 1.0))
             damaged = apply_defect(points, normals, KINDS[kind], generator, severity=severity)
         except ConfigError:
             continue

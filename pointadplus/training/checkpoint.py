@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -26,7 +27,7 @@ def save_checkpoint(path: Path, modules: dict[str, dict[str, Tensor]], optimizer
     os.replace(temporary, path)
 
 
-def load_checkpoint(path: Path, modules: dict[str, nn.Module | dict[str, Tensor]], optimizer: torch.optim.Optimizer | None) -> dict[str, Any]:
+def load_checkpoint(path: Path, modules: Mapping[str, nn.Module | dict[str, Tensor]], optimizer: torch.optim.Optimizer | None) -> dict[str, Any]:
     """Read a checkpoint back into modules (or bare state dicts) and the optimiser; returns the notes.
 
     Raises:
@@ -43,7 +44,7 @@ def load_checkpoint(path: Path, modules: dict[str, nn.Module | dict[str, Tensor]
             else:
                 for key, value in module.items():
                     value.copy_(state[key])
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
         raise WeightsError("not a checkpoint of this run", where=path, expected=f"safetensors with {', '.join(modules)}", found=error) from error
     if optimizer is not None:
         state: dict[int, dict[str, Tensor]] = {}

@@ -36,6 +36,8 @@ class PretrainConfig:
         lr, weight_decay, warmup, decay: of AdamW, see `learning_rate`.
         temperature: of every similarity in the losses, as at test time.
         patch_kind, patch_state, image_text, view_state: weights of the four losses.
+        text_spread: weight of a fifth that keeps "normal" and each kind of damage apart; without it all texts of a young
+            text tower lie within a cosine of 0.95, and similarities over a fixed temperature say little.
         positive_share: weight of anomalous patches in their losses, all together.
         ignore: a patch whose labelled share lies between 0 and this is left out.
         ema: decay of the averaged weights, which are the ones that are kept.
@@ -55,6 +57,7 @@ class PretrainConfig:
     patch_state: float = 1.0
     image_text: float = 0.25
     view_state: float = 0.25
+    text_spread: float = 0.2
     positive_share: float = 0.3
     ignore: float = 0.1
     ema: float = 0.998
@@ -125,7 +128,7 @@ def turned(batch: ViewBatch, rng: random.Random) -> ViewBatch:
 
 
 class PretrainLoss(nn.Module):
-    """Four losses over one batch; texts are drawn anew each step among the captions of equal meaning."""
+    """The losses over one batch; texts are drawn anew each step among the captions of equal meaning."""
 
     def __init__(self, config: PretrainConfig) -> None:
         super().__init__()
@@ -155,6 +158,7 @@ class PretrainLoss(nn.Module):
             "patch_kind": config.patch_kind * (kind_loss * weight).sum() / weight.sum(),
             "patch_state": config.patch_state * (state_loss * weight).sum() / weight.sum(),
             "image_text": config.image_text * contrast(views @ caption_text.T / config.temperature, [unique.index(text) for text in shown]),
+            "text_spread": config.text_spread * (state_text[:1] @ torch.cat([state_text[1:], state_pair[1:]]).T).relu().square().mean(),
             "view_state": config.view_state * binary_cross_entropy_with_logits(view_logit, (batch.view_kinds >= 0).float()),
         }
 

@@ -4,7 +4,7 @@
   const element = (id) => document.getElementById(id);
   const LEVELS = 256;
   const DISTANCE = 3; // of the eye from the centre, where the cloud's longest side is 1
-  const FOCAL = 4.6; // at zoom 1 the longest side fills about three quarters of the view
+  const FILL = 0.47; // of the view's shorter side, at zoom 1: the radius of the sphere around the cloud
 
   // ---- data -------------------------------------------------------------------------------------------------------
 
@@ -17,7 +17,9 @@
       const longest = Math.max(...scan.extents) || 1;
       const [a, b, c] = scan.extents.map((extent) => extent / longest);
       const spacing = Math.sqrt((2 * (a * b + b * c + c * a) + 0.01) / scan.shown);
-      scan.decoded = { positions, scores: bytes(scan.scores), count: scan.shown, center: [a / 2, b / 2, c / 2], spacing };
+      const center = [a / 2, b / 2, c / 2];
+      const radius = Math.hypot(...center);
+      scan.decoded = { positions, scores: bytes(scan.scores), count: scan.shown, center, radius, spacing };
       delete scan.positions;
       delete scan.scores;
     }
@@ -39,8 +41,9 @@
 
   // ---- colour -----------------------------------------------------------------------------------------------------
 
-  // Viridis (van der Walt and Smith, 2015), even steps: readable with any colour vision and in grey print.
-  const VIRIDIS = ["440154", "46327e", "365c8d", "277f8e", "1fa187", "4ac16d", "a0da39", "fde725"].map(rgb);
+  // Viridis (van der Walt and Smith, 2015) from 0.2 in tenths: readable with any colour vision and in grey print.
+  // Its darkest fifth is left out, because shading could not be seen there.
+  const VIRIDIS = ["414487", "355f8d", "2a788e", "21918c", "22a884", "44bf70", "7ad151", "bddf26", "fde725"].map(rgb);
 
   function rgb(hex) {
     return [0, 2, 4].map((start) => parseInt(hex.slice(start, start + 2), 16));
@@ -104,7 +107,7 @@
       int r = int(reach);
       hidden += max(0.0, depth - eye(at + ivec2(r, 0))) + max(0.0, depth - eye(at - ivec2(r, 0)));
       hidden += max(0.0, depth - eye(at + ivec2(0, r))) + max(0.0, depth - eye(at - ivec2(0, r)));
-      pixel = color.a == 0.0 ? vec4(0.0) : vec4(color.rgb * max(exp(-6.0 * hidden), 0.35), 1.0);
+      pixel = color.a == 0.0 ? vec4(0.0) : vec4(color.rgb * max(exp(-14.0 * hidden), 0.3), 1.0);
     }`;
 
   function webglRenderer(canvas) {
@@ -257,7 +260,7 @@
           Math.max(0, depth - depths[at - Math.min(column, reach)]) +
           Math.max(0, depth - depths[at + Math.min(width - 1 - column, reach)]);
         if (hidden > 0) {
-          const light = Math.max(Math.exp(-6 * hidden), 0.35);
+          const light = Math.max(Math.exp(-14 * hidden), 0.3);
           data[4 * at] *= light;
           data[4 * at + 1] *= light;
           data[4 * at + 2] *= light;
@@ -317,9 +320,9 @@
     const [width, height] = [view.clientWidth, view.clientHeight].map((side) => Math.max(1, Math.round(side * ratio)));
     if (view.width !== width || view.height !== height) Object.assign(view, { width, height });
     const cloud = decode(scans[state.scan]);
-    camera.pixels = (Math.min(width, height) / 2) * FOCAL * camera.zoom * 0.5 * 1.1;
+    camera.pixels = (FILL * Math.min(width, height) * DISTANCE * camera.zoom) / cloud.radius;
     camera.shift = camera.offset.map((value) => value * ratio);
-    camera.dot = 1.6 * cloud.spacing * 2 ** (Number(element("size").value) / 4);
+    camera.dot = 2.4 * cloud.spacing * 2 ** (Number(element("size").value) / 4);
     camera.reach = Math.max(1, Math.round(1.5 * ratio));
     draw(cloud, camera, palette(spans[element("range").value](), state.threshold, cssColor("--muted-point")));
   }

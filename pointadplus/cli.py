@@ -1,0 +1,248 @@
+"""The command line: `pointadplus score`, `render`, `evaluate`, `demo` and `version`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import __version__
+from .errors import ConfigError, PointADPlusError
+
+# Rooms that pull in torch are imported inside the commands, so that --help answers at once.
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from .detection import AnomalyDetector, Detection
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Find and locate anomalies in point clouds and meshes.")
+
+Weights = Annotated[str, typer.Option(help="'embedded', or the path of a detector's weights.")]
+
+
+@app.command()
+def score(
+    files: Annotated[list[Path], typer.Argument(help="Clouds or meshes: pcd, ply, xyz, csv, npy, obj, stl, ...", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Write one JSON line a file, as soon as it is scored.")] = None,
+    points: Annotated[Path | None, typer.Option(help="Write each cloud with its scores as PLY into this folder.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML heat-map report.")] = None,
+    weights: Weights = "embedded",
+    profile: Annotated[bool, typer.Option(help="Print each stage's share of the time.")] = False,
+) -> None:
+    """Score files: one line each, `path<TAB>object score`. Exit code 1 if any file failed; the others are scored all the same."""
+    if points is not None:
+        _refuse_overwriting(files, points)
+    shown: list[Detection] = []
+    spent: dict[str, float] = defaultdict(float)
+    failed = 0
+    with _errors(), _json_lines(out) as write_record, _progress() as progress:
+        detector = _detector(weights)
+        for file in progress.track(files, description="scoring"):
+            try:
+                detection = detector.score(file)
+                if points is not None:
+                    _write_scores(detection, points / f"{file.stem}.ply")
+            except Exception as error:  # whatever is wrong with one file, the others are scored
+                failed += 1
+                typer.echo(f"error: {_one_line(error, file)}", err=True)
+                write_record({"path": str(file), "error": _one_line(error, file)})
+                continue
+            typer.echo(f"{_printable(file)}\t{detection.object_score:.4f}")
+            write_record(_record(file, detection))
+            for stage, seconds in detection.seconds.items():
+                spent[stage] += seconds
+            if report is not None:
+                shown.append(detection)
+    if report is not None and shown:
+        from .report import write_report
+
+        with _errors():
+            write_report(shown, report)
+    if profile:
+        _print_profile(spent)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def render(
+    file: Annotated[Path, typer.Argument(help="A cloud or a mesh.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The picture to write, .png or .jpg.")] = Path("views.png"),
+    views: Annotated[str, typer.Option(help="View set: pointad9, or sphere12 and the like.")] = "pointad9",
+    size: Annotated[int, typer.Option(help="Side of a view in pixels.")] = 336,
+) -> None:
+    """Draw a contact sheet: a column a view; shading, depth and normals."""
+    from .io import read_cloud
+    from .render import RenderConfig, save_contact_sheet
+
+    with _errors():
+        save_contact_sheet(read_cloud(file), out, RenderConfig(views=views, image_size=size))
+    typer.echo(out)
+
+
+@app.command()
+def evaluate(
+    dataset: Annotated[str, typer.Option(help="Layout of the data: anomaly-shapenet or folder.")],
+    root: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    method: Annotated[str, typer.Option(help="zero-shot.")] = "zero-shot",
+    categories: Annotated[str | None, typer.Option(help="Comma-separated; all if left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the result as JSON.")] = None,
+    weights: Weights = "embedded",
+) -> None:
+    """Measure a method: object AUROC, point AUROC and point AP, a category and a kind of defect each, as markdown."""
+    from .data import open_dataset
+    from .evaluation import evaluate as run
+
+    with _errors():
+        if method != "zero-shot":
+            raise ConfigError("unknown method", where="--method", expected="zero-shot", found=method)
+        data = open_dataset(dataset, root)
+        detector = _detector(weights)
+        wanted = None if categories is None else [name.strip() for name in categories.split(",")]
+        with _progress() as progress:
+            task = progress.add_task("evaluating", total=None)
+            result = run(detector, data, categories=wanted,
+                         progress=lambda done, total, _: progress.update(task, completed=done, total=total))
+        if out is not None:
+            _write_text(out, result.to_json() + "\n")
+    typer.echo(result.to_markdown())
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the scans and the report.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Which objects.")] = 0,
+) -> None:
+    """Make a healthy and a damaged object in code, score both with the embedded weights and write the report."""
+    from .cloud import PointCloud
+    from .io import write_cloud
+    from .synthesis.corpus import CorpusConfig, sample_pair
+    from .synthesis.shapes import HELD_OUT
+
+    pair = sample_pair(seed, CorpusConfig(families=HELD_OUT))
+    files = [out / "healthy.ply", out / f"damaged-{pair[1].kind}.ply"]
+    with _errors():
+        _make_folder(out)
+        for thing, file in zip(pair, files, strict=True):
+            write_cloud(file, PointCloud.create(thing.points))
+    typer.echo(f"a {pair[0].caption}, healthy and with a defect ({pair[1].kind}), of a family that training never saw")
+    report = out / "report.html"
+    score(files, out=out / "scores.jsonl", points=out / "points", report=report)
+    typer.echo(f"report: {report}")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def _detector(weights: str) -> AnomalyDetector:
+    from .detector import ZeroShotDetector
+
+    return ZeroShotDetector(weights)
+
+
+def _record(file: Path, detection: Detection) -> dict[str, Any]:
+    return {
+        "path": str(file),
+        "object_score": detection.object_score,
+        "points": len(detection.cloud),
+        "dropped": detection.dropped,
+        "seconds": {name: round(value, 4) for name, value in detection.seconds.items()},
+    }
+
+
+def _write_scores(detection: Detection, path: Path) -> None:
+    from .io import write_cloud
+
+    _make_folder(path.parent)
+    write_cloud(path, detection.cloud, scores=detection.valid_scores)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError("the folder cannot be made", where=path, found=error.strerror or error) from error
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError("the file cannot be written", where=path, found=error.strerror or error) from error
+
+
+def _refuse_overwriting(files: list[Path], folder: Path) -> None:
+    targets = [(folder / f"{file.stem}.ply").resolve() for file in files]
+    target, count = Counter(targets).most_common(1)[0]
+    if count > 1:
+        message = f"--points would write {target.name} {count} times; score these files one folder at a time"
+    elif not {file.resolve() for file in files}.isdisjoint(targets):
+        message = "--points would overwrite a scan that is read; choose another folder"
+    else:
+        return
+    typer.echo(f"error: {message}", err=True)
+    raise typer.Exit(2)
+
+
+def _print_profile(spent: Mapping[str, float]) -> None:
+    total = sum(spent.values())
+    for name, seconds in spent.items():
+        typer.echo(f"{name:>12}  {seconds:7.2f} s  {seconds / max(total, 1e-9):4.0%}", err=True)
+    typer.echo(f"{'total':>12}  {total:7.2f} s", err=True)
+
+
+def _printable(path: Path) -> str:
+    return str(path).encode("utf-8", "replace").decode("utf-8")  # a file name need not be text
+
+
+def _one_line(error: Exception, file: Path) -> str:
+    name = "" if isinstance(error, PointADPlusError) else f"{type(error).__name__}: "
+    message = name + " ".join(str(error).split())
+    return message if str(file) in message else f"{_printable(file)}: {message}"
+
+
+@contextmanager
+def _json_lines(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A function that writes a record as one line, at once: an interrupted run keeps what it has."""
+    if path is None:
+        yield lambda record: None
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError("the file cannot be written", where=path, found=error.strerror or error) from error
+    with file:
+        yield lambda record: print(json.dumps(record), file=file, flush=True)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """One line for what the package refuses, and exit code 1."""
+    try:
+        yield
+    except PointADPlusError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _progress() -> Progress:
+    """A bar on stderr when a person watches, nothing when it is piped."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    # Redirecting a stdout that is a file or a pipe would send the scores to the terminal instead.
+    return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty(),
+                    redirect_stdout=sys.stdout.isatty())

@@ -1,0 +1,214 @@
+"""The report is one inert, self-contained page whose points and scores decode back."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pointadplus.cloud import PointCloud
+from pointadplus.detection import Detection
+from pointadplus.errors import CloudWriteError, ConfigError
+from pointadplus.report import select_points, write_report
+
+HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">.ply"
+
+
+def detection(cloud: PointCloud, scores: torch.Tensor | None = None, object_score: float = 0.75) -> Detection:
+    if scores is None:
+        scores = torch.linspace(0, 1, len(cloud))
+    return Detection(object_score, cloud.to_rows(scores), cloud, seconds={"render": 0.25, "encode": 0.5})
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, and the text of each script and style."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.inline: list[tuple[str, str]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.lasttag in ("script", "style") and data.strip():
+            self.inline.append((self.lasttag, data))
+
+
+def page_of(path: Path) -> tuple[Page, list[dict]]:
+    page = Page(path.read_text("utf-8"))
+    return page, json.loads(page.inline[1][1])["scans"]
+
+
+def decode(scan: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Points relative to the box's lower corner, in the file's unit, and the score levels."""
+    positions = np.frombuffer(base64.b64decode(scan["positions"]), "<u2").reshape(-1, 3)
+    return positions / 65535 * max(scan["extents"]), np.frombuffer(base64.b64decode(scan["scores"]), np.uint8)
+
+
+def test_points_and_scores_decode_back(tmp_path: Path, box: PointCloud) -> None:
+    scores = torch.rand(len(box), generator=torch.Generator().manual_seed(3))
+    _, (scan,) = page_of(write_report([detection(box, scores)], tmp_path / "new" / "report.html"))
+    points, levels = decode(scan)
+    expected = (box.points - box.points.amin(0)).numpy()
+    assert np.abs(points - expected).max() <= 0.5 / 65535 * 2.0 + 1e-6
+    assert scan["extents"] == pytest.approx([2.0, 1.0, 0.5])
+    for level in (0, 1, 100, 255):  # a threshold on levels is the same threshold on scores
+        assert np.array_equal(levels >= level, scores.numpy() >= level / 256)
+    assert scan["objectScore"] == 0.75
+    assert scan["seconds"] == {"render": 0.25, "encode": 0.5}
+
+
+def test_counts_are_of_all_points(tmp_path: Path, sphere: PointCloud) -> None:
+    _, (scan,) = page_of(write_report([detection(sphere)], tmp_path / "report.html", max_points=100))
+    scores = torch.linspace(0, 1, 1000)
+    assert (scan["points"], scan["shown"], len(decode(scan)[1])) == (1000, 100, 100)
+    assert sum(scan["histogram"]) == 1000
+    assert sum(scan["histogram"][128:]) == int((scores >= 0.5).sum())
+    assert scan["peak"]["score"] == 1.0
+    assert scan["peak"]["position"] == sphere.points[-1].tolist()
+
+
+def test_dropped_rows_are_counted_and_named_by_source_row(tmp_path: Path) -> None:
+    points = torch.eye(3).repeat(4, 1)
+    points[:5] = float("nan")
+    cloud = PointCloud.create(points)
+    _, (scan,) = page_of(write_report([detection(cloud)], tmp_path / "report.html"))
+    assert (scan["points"], scan["dropped"], scan["peak"]["row"]) == (7, 5, 11)
+
+
+@pytest.mark.parametrize("limit", [1, 9, 50, 999])
+def test_the_highest_scores_are_always_shown(limit: int) -> None:
+    scores = torch.rand(1000, generator=torch.Generator().manual_seed(0))
+    shown = select_points(scores, limit)
+    assert len(shown) == limit == len(shown.unique())
+    top = scores.topk(max(1, limit // 10)).indices
+    assert torch.isin(top, shown).all()
+
+
+def test_thinning_is_even_and_repeatable() -> None:
+    scores = torch.zeros(100_000)
+    state = torch.get_rng_state()
+    shown = select_points(scores, 10_000)
+    assert torch.equal(shown, select_points(scores, 10_000))
+    assert torch.equal(state, torch.get_rng_state())
+    counts = torch.bincount(shown[shown >= 1000] // 9900, minlength=11)[1:10]  # beyond the tenth that ties put first
+    assert counts.min() > 800
+    assert counts.max() < 1000
+
+
+def test_small_clouds_are_shown_whole(sphere: PointCloud) -> None:
+    assert torch.equal(select_points(torch.rand(1000), 1000), torch.arange(1000))
+
+
+def test_a_far_away_cloud_keeps_its_shape(tmp_path: Path) -> None:
+    points = torch.tensor([[5e5, 0, 0], [5e5 + 1, 0.5, 0], [5e5 + 2, 1, 0]])
+    _, (scan,) = page_of(write_report([detection(PointCloud.create(points))], tmp_path / "report.html"))
+    assert decode(scan)[0] == pytest.approx(np.array([[0, 0, 0], [1, 0.5, 0], [2, 1, 0]]), abs=1e-4)
+
+
+def test_a_single_point_is_fine(tmp_path: Path) -> None:
+    cloud = PointCloud.create(torch.ones(1, 3))
+    _, (scan,) = page_of(write_report([detection(cloud)], tmp_path / "report.html"))
+    assert (scan["shown"], scan["extents"], scan["name"]) == (1, [0, 0, 0], "cloud 1")
+
+
+def test_nothing_is_fetched(tmp_path: Path, sphere: PointCloud) -> None:
+    path = write_report([detection(sphere)], tmp_path / "report.html")
+    page, _ = page_of(path)
+    text = path.read_text("utf-8")
+    links = [value for _, attributes in page.elements for key, value in attributes.items() if key in ("src", "href")]
+    assert links == ["data:,"]
+    assert not re.search(r"https?://|@import|url\(|\bfetch\(|XMLHttpRequest|\bimport\(", text)
+
+
+def test_only_our_script_and_style_may_run(tmp_path: Path, sphere: PointCloud) -> None:
+    page, _ = page_of(write_report([detection(sphere)], tmp_path / "report.html"))
+    policy = next(a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy and policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+    (style, _, script) = (text for _, text in page.inline)
+    for kind, text in (("style", style), ("script", script)):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+
+
+def test_hostile_names_are_inert(tmp_path: Path, sphere: PointCloud) -> None:
+    cloud = PointCloud.create(sphere.points, source=HOSTILE)
+    hostile = write_report([detection(cloud)], tmp_path / "hostile.html", title=HOSTILE)
+    plain = write_report([detection(sphere)], tmp_path / "plain.html")
+    (page, scans), (expected, _) = page_of(hostile), page_of(plain)
+    assert scans[0]["name"] == HOSTILE
+    assert [tag for tag, _ in page.elements] == [tag for tag, _ in expected.elements]
+
+
+def test_a_name_that_is_no_text_is_written(tmp_path: Path, sphere: PointCloud) -> None:
+    name = b"scan-\xff.ply".decode("utf-8", "surrogateescape")
+    cloud = PointCloud.create(sphere.points, source=name)
+    _, (scan,) = page_of(write_report([detection(cloud)], tmp_path / "report.html", title=name))
+    assert scan["name"] == name
+
+
+def test_refusals(tmp_path: Path, sphere: PointCloud) -> None:
+    with pytest.raises(ConfigError, match="at least one"):
+        write_report([], tmp_path / "report.html")
+    with pytest.raises(ConfigError, match="max_points"):
+        write_report([detection(sphere)], tmp_path / "report.html", max_points=0)
+    (tmp_path / "file").touch()
+    with pytest.raises(CloudWriteError, match="cannot be written"):
+        write_report([detection(sphere)], tmp_path / "file" / "report.html")
+
+
+def test_a_failed_write_leaves_the_old_report(
+    tmp_path: Path, sphere: PointCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_report([detection(sphere)], tmp_path / "report.html")
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(CloudWriteError, match="No space left"):
+        write_report([detection(sphere, object_score=0.1)], path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found")
+@pytest.mark.parametrize("renderer", ["--enable-unsafe-swiftshader", "--disable-3d-apis"])
+def test_a_browser_draws_it(tmp_path: Path, sphere: PointCloud, renderer: str) -> None:
+    """With WebGL and without: the page fills in, the hostile name does not run and the console holds no error."""
+    cloud = PointCloud.create(sphere.points, source=HOSTILE)
+    page = write_report([detection(cloud)], tmp_path / "report.html")
+    flags = [
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+        f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=3000",
+        "--window-size=900,700", f"--screenshot={tmp_path / 'page.png'}", "--dump-dom", renderer,
+    ]  # fmt: skip
+    command = [str(CHROMIUM), *flags, page.as_uri()]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "all 1,000 points shown" in run.stdout
+    assert "<title>Point cloud anomalies</title>" in run.stdout
+    console = [line for line in run.stderr.splitlines() if "CONSOLE" in line]
+    assert not [line for line in console if re.search(r"Uncaught|Error|Refused", line)]
+    red, green, blue = np.asarray(Image.open(tmp_path / "page.png").convert("RGB"), dtype=int)[:450].transpose(2, 0, 1)
+    assert ((green - blue > 60) & (red < green + 20)).sum() > 200  # the high scores' yellow and green
+    assert ((blue - red > 40) & (green < 110)).sum() > 200  # the low scores' blue
