@@ -21,21 +21,24 @@ if TYPE_CHECKING:
 
     from .detection import AnomalyDetector, Detection
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Find and locate anomalies in point clouds and meshes.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Find and locate anomalies in point clouds and meshes."
+)
 
+Files = Annotated[list[Path], typer.Argument(help="Clouds or meshes: pcd, ply, xyz, csv, npy, obj, stl, ...")]
 Weights = Annotated[str, typer.Option(help="'embedded', or the path of a detector's weights.")]
 
 
 @app.command()
 def score(
-    files: Annotated[list[Path], typer.Argument(help="Clouds or meshes: pcd, ply, xyz, csv, npy, obj, stl, ...", show_default=False)],
-    out: Annotated[Path | None, typer.Option(help="Write one JSON line a file, as soon as it is scored.")] = None,
-    points: Annotated[Path | None, typer.Option(help="Write each cloud with its scores as PLY into this folder.")] = None,
+    files: Files,
+    out: Annotated[Path | None, typer.Option(help="Write one JSON line a file, as it is scored.")] = None,
+    points: Annotated[Path | None, typer.Option(help="Write each cloud with its scores as PLY here.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML heat-map report.")] = None,
     weights: Weights = "embedded",
     profile: Annotated[bool, typer.Option(help="Print each stage's share of the time.")] = False,
 ) -> None:
-    """Score files: one line each, `path<TAB>object score`. Exit code 1 if any file failed; the others are scored all the same."""
+    """Score files, one line each: path, tab, object score. Exit code 1 if any failed; the others are scored still."""
     if points is not None:
         _refuse_overwriting(files, points)
     shown: list[Detection] = []

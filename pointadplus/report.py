@@ -22,6 +22,7 @@ from .detection import Detection
 from .errors import CloudWriteError, ConfigError
 
 _LEVELS = 256  # a score is stored as floor(256·s), so that "s ≥ k/256" is exact after storing
+_SCRIPTS = ("scans.js", "webgl.js", "software.js", "viewer.js")
 _GRID = 65535  # a coordinate is stored in 16 bits
 
 
@@ -68,7 +69,8 @@ def write_report(
 
 def _page(title: str, scans: list[dict[str, Any]]) -> bytes:
     assets = files("pointadplus") / "assets" / "report"
-    style, script = ((assets / name).read_text("utf-8") for name in ("style.css", "viewer.js"))
+    style = (assets / "style.css").read_text("utf-8")
+    script = "\n".join((assets / name).read_text("utf-8") for name in _SCRIPTS)
     page = Template((assets / "page.html").read_text("utf-8")).substitute(
         title=html.escape(title),
         style=style,

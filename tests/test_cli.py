@@ -76,9 +76,9 @@ def test_a_bad_file_costs_the_others_nothing(scans: Path, tmp_path: Path) -> Non
     assert [line.split("\t")[1] for line in result.out.splitlines()] == ["0.2500", "0.5000"]
     errors = result.err.splitlines()
     assert len(errors) == 3
-    for line, name in zip(errors, ("bad.ply", "missing.ply", "boom.ply: RuntimeError: an allocation failed"), strict=True):
-        assert line.startswith("error: ")
-        assert name in line
+    assert all(line.startswith("error: ") for line in errors)
+    for line, part in zip(errors, ("bad.ply", "missing.ply", "boom.ply: RuntimeError: an allocation"), strict=True):
+        assert part in line
     records = [json.loads(line) for line in (tmp_path / "new" / "scores.jsonl").read_text().splitlines()]
     assert [record["path"] for record in records] == [str(file) for file in files]
     assert ["error" in record for record in records] == [True, False, True, True, False]

@@ -71,7 +71,7 @@ def describe(support: Float[Tensor, "s 3"], count: int, *, features: bool = True
     attributes = _attributes(frames, quadrics, normals)
     if not features:
         return Descriptors(normals, None, attributes)
-    histograms = _histograms(nodes, normals)
+    histograms = point_histograms(nodes, normals)
     matches = self_reference(histograms, nodes)
     columns = [local, _relative(local), *histograms, matches, matches / matches.median(0).values.clamp_min(1e-6)]
     return Descriptors(normals, torch.cat(columns, 1), attributes)
@@ -186,7 +186,7 @@ def _attributes(frames: list[LocalFrames], quadrics: list[Tensor], normals: Tens
     }
 
 
-def _histograms(nodes: Float[Tensor, "m 3"], normals: Float[Tensor, "m 3"]) -> list[Tensor]:
+def point_histograms(nodes: Float[Tensor, "m 3"], normals: Float[Tensor, "m 3"]) -> list[Tensor]:
     """FPFH of the nodes at each of `HISTOGRAM_SCALES`, (M, 33) each."""
     distances, near = knn(nodes, nodes, 16)
     out = []

@@ -22,7 +22,9 @@ GOLDEN_ANGLE = math.pi * (3.0 - math.sqrt(5.0))
 
 @dataclass(frozen=True, eq=False)
 class Cameras:
-    """V pinhole cameras around one object; a point p has view coordinates q = R (p − center), the eye at (0, 0, distance).
+    """V pinhole cameras around one object.
+
+    A point p has view coordinates q = R (p − center), and the eye stands at (0, 0, distance).
 
     Attributes:
         rotation: (V, 3, 3) object to view axes.
@@ -34,8 +36,8 @@ class Cameras:
 
     rotation: Float[Tensor, "v 3 3"]
     center: Float[Tensor, "v 3"]
-    distance: Float[Tensor, "v"]  # noqa: F821 - jaxtyping axis name
-    radius: Float[Tensor, "v"]  # noqa: F821
+    distance: Float[Tensor, "v"]
+    radius: Float[Tensor, "v"]
     image_size: int
 
     @property
@@ -61,7 +63,7 @@ class Cameras:
         return self.center + self.distance[:, None] * self.rotation[:, 2]
 
     def rays(self) -> Float[Tensor, "3 h w"]:
-        """(3, H, W) unit vectors, in view axes, from what a pixel's centre shows towards the eye; the same for all views."""
+        """(3, H, W) unit vectors in view axes, from what a pixel shows towards the eye; one set for all views."""
         steps = (torch.arange(self.image_size, device=self.rotation.device) + 0.5 - 0.5 * self.image_size) / self.focal
         y, x = torch.meshgrid(steps, -steps, indexing="ij")
         return torch.nn.functional.normalize(torch.stack([x, y, torch.ones_like(x)]), dim=0)
@@ -85,12 +87,17 @@ def view_rotations(views: str | Float[Tensor, "v 3 3"]) -> Float[Tensor, "v 3 3"
         return torch.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos], -1).reshape(-1, 3, 3).float()
     named = re.fullmatch(r"sphere\(?([1-9]\d{0,3})\)?", views)
     if named is None:
-        raise ConfigError("unknown views", where="views", expected="'pointad9', 'sphere12' (any number up to 9999) or (V, 3, 3)", found=views)
+        expected = "'pointad9', 'sphere12' (any number up to 9999) or (V, 3, 3)"
+        raise ConfigError("unknown views", where="views", expected=expected, found=views)
     return _looking_from(_fibonacci_directions(int(named[1])))
 
 
 def frame_cameras(
-    points: Float[Tensor, "n 3"], rotation: Float[Tensor, "v 3 3"], image_size: int, framing: str = "sphere", fill: float = 0.9
+    points: Float[Tensor, "n 3"],
+    rotation: Float[Tensor, "v 3 3"],
+    image_size: int,
+    framing: str = "sphere",
+    fill: float = 0.9,
 ) -> Cameras:
     """Cameras that hold the whole object, one for each rotation.
 
@@ -147,10 +154,16 @@ def _looking_from(directions: Float[Tensor, "v 3"]) -> Float[Tensor, "v 3 3"]:
 
 def _checked(rotation: Tensor) -> Float[Tensor, "v 3 3"]:
     if rotation.ndim != 3 or rotation.shape[1:] != (3, 3) or len(rotation) == 0:
-        raise ConfigError("views have the wrong shape", where="views", expected="(V, 3, 3)", found=tuple(rotation.shape))
+        found = tuple(rotation.shape)
+        raise ConfigError("views have the wrong shape", where="views", expected="(V, 3, 3)", found=found)
     exact = rotation.double()
-    error = (exact @ exact.transpose(1, 2) - torch.eye(3, dtype=torch.float64, device=exact.device)).abs().amax().item()
-    if not error < 1e-4 or not (torch.linalg.det(exact) > 0).all():
-        raise ConfigError("views are not rotations", where="views", expected="R Rᵀ = 1 within 1e-4 and det R = +1",
-                          found=f"|R Rᵀ − 1| up to {error:.2g}, det R from {torch.linalg.det(exact).min().item():.2g}")
+    error = (exact @ exact.transpose(1, 2) - torch.eye(3).to(exact)).abs().amax().item()
+    determinant = torch.linalg.det(exact).min().item()
+    if not (error < 1e-4 and determinant > 0):
+        raise ConfigError(
+            "views are not rotations",
+            where="views",
+            expected="R Rᵀ = 1 within 1e-4 and det R = +1",
+            found=f"|R Rᵀ − 1| up to {error:.2g}, det R from {determinant:.2g}",
+        )
     return rotation.float()

@@ -14,7 +14,9 @@ from ..errors import CloudWriteError, ConfigError
 from .renderer import MultiViewRenderer, RenderConfig
 
 
-def contact_sheet(images: Float[Tensor, "v c h w"] | Float[Tensor, "v h w"], columns: int | None = None, gap: int = 2) -> Image.Image:
+def contact_sheet(
+    images: Float[Tensor, "v c h w"] | Float[Tensor, "v h w"], columns: int | None = None, gap: int = 2
+) -> Image.Image:
     """Lay images out row by row.
 
     Args:
@@ -28,22 +30,25 @@ def contact_sheet(images: Float[Tensor, "v c h w"] | Float[Tensor, "v h w"], col
     if images.ndim == 3:
         images = images[:, None]
     if images.ndim != 4 or len(images) == 0 or images.shape[1] not in (1, 3):
-        raise ConfigError("not pictures", where="images", expected="(V, H, W), (V, 1, H, W) or (V, 3, H, W)", found=tuple(images.shape))
+        expected = "(V, H, W), (V, 1, H, W) or (V, 3, H, W)"
+        raise ConfigError("not pictures", where="images", expected=expected, found=tuple(images.shape))
     count, _, height, width = images.shape
     columns = count if columns is None else columns
     if columns < 1:
         raise ConfigError("a sheet needs a column", where="columns", expected="≥ 1", found=columns)
     rows = -(-count // columns)
     sheet = torch.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 160, dtype=torch.uint8)
-    pictures = images.detach().cpu().float().nan_to_num(0.0).clamp(0.0, 1.0).mul(255.0).round().byte().expand(-1, 3, -1, -1)
-    for i, picture in enumerate(pictures.permute(0, 2, 3, 1)):
+    pixels = images.detach().cpu().float().nan_to_num(0.0).clamp(0.0, 1.0).mul(255.0).round().byte()
+    for i, picture in enumerate(pixels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)):
         top, left = i // columns * (height + gap), i % columns * (width + gap)
         sheet[top : top + height, left : left + width] = picture
     return Image.fromarray(sheet.numpy())
 
 
 def save_contact_sheet(cloud: PointCloud, path: str | os.PathLike[str], config: RenderConfig | None = None) -> None:
-    """Render a cloud and write a picture: a column a view; rows of headlight, depth and normals (x, y, z as red, green, blue).
+    """Render a cloud and write a picture: a column a view; rows of headlight, depth and normals.
+
+    The x, y and z of normals are red, green and blue.
 
     Raises:
         CloudWriteError: the picture cannot be written, or its extension is unknown.
@@ -51,9 +56,11 @@ def save_contact_sheet(cloud: PointCloud, path: str | os.PathLike[str], config: 
     views = MultiViewRenderer(config).render(cloud)
     images = views.images(("headlight", "depth", "normal_x", "normal_y", "normal_z", "mask"))
     gray, depth, normals, mask = images.split([1, 1, 3, 1], 1)
-    colors = torch.where(mask > 0, 0.5 + 0.5 * normals, 1.0)
-    sheet = contact_sheet(torch.cat([gray.expand(-1, 3, -1, -1), depth.expand(-1, 3, -1, -1), colors]), columns=len(views))
+    rows = [gray.expand_as(normals), depth.expand_as(normals)]
+    rows.append(torch.where(mask > 0, 0.5 + 0.5 * normals, 1.0))
+    sheet = contact_sheet(torch.cat(rows), columns=len(views))
     try:
         sheet.save(path)
     except (OSError, ValueError) as error:
-        raise CloudWriteError("the picture cannot be written", where=path, expected="a writable path ending in .png or .jpg", found=error) from error
+        expected = "a writable path ending in .png or .jpg"
+        raise CloudWriteError("the picture cannot be written", where=path, expected=expected, found=error) from error

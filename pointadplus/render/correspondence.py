@@ -44,7 +44,7 @@ def gather_at_points(
 
 def visible_mean(
     values: Float[Tensor, "v n c"], visible: Bool[Tensor, "v n"]
-) -> tuple[Float[Tensor, "n c"], Bool[Tensor, "n"]]:  # noqa: F821 - jaxtyping axis name
+) -> tuple[Float[Tensor, "n c"], Bool[Tensor, "n"]]:
     """Mean over the views that see a point, and whether any does; zeros where none."""
     total = torch.einsum("vnc,vn->nc", values, visible.to(values.dtype))
     count = visible.sum(0)
@@ -53,7 +53,7 @@ def visible_mean(
 
 def lift_to_points(
     maps: Float[Tensor, "v c h w"], pixels: Float[Tensor, "v n 2"], visible: Bool[Tensor, "v n"], image_size: int
-) -> tuple[Float[Tensor, "n c"], Bool[Tensor, "n"]]:  # noqa: F821
+) -> tuple[Float[Tensor, "n c"], Bool[Tensor, "n"]]:
     """`visible_mean` of `gather_at_points`, one view at a time and for its visible points only.
 
     The (V, N, C) table in between, gigabytes for a dense scan and wide features, never exists.
@@ -67,7 +67,7 @@ def lift_to_points(
 
 
 def fill_unseen(
-    values: Float[Tensor, "n c"], seen: Bool[Tensor, "n"], points: Float[Tensor, "n 3"], k: int = 3  # noqa: F821
+    values: Float[Tensor, "n c"], seen: Bool[Tensor, "n"], points: Float[Tensor, "n 3"], k: int = 3
 ) -> Float[Tensor, "n c"]:
     """Give each point that no view sees the mean of its k nearest seen points; all stay as they are if none is seen."""
     if seen.all() or not seen.any():
@@ -79,6 +79,8 @@ def fill_unseen(
     return filled
 
 
-def rasterize_labels(labels: Float[Tensor, "n"] | Bool[Tensor, "n"] | Int[Tensor, "n"], index: Int[Tensor, "v h w"]) -> Float[Tensor, "v h w"]:  # noqa: F821
+def rasterize_labels(
+    labels: Float[Tensor, "n"] | Bool[Tensor, "n"] | Int[Tensor, "n"], index: Int[Tensor, "v h w"]
+) -> Float[Tensor, "v h w"]:
     """The label of each pixel's front point as float32, 0 on the background."""
     return torch.where(index >= 0, labels.float()[index.clamp_min(0)], 0.0)

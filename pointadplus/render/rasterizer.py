@@ -1,7 +1,7 @@
 """A z-buffer of round splats: which point does each pixel show?
 
-Points are ranked from front to back, and the front point of a pixel is the smallest rank that covers it. A minimum does not
-depend on the order in which it is taken: the result is the same, bit for bit, on every run and any number of threads.
+Points are ranked from front to back, and the front point of a pixel is the smallest rank that covers it. A minimum
+does not depend on the order in which it is taken, so the result is the same, bit for bit, in any number of threads.
 
 Work grows with the radius of the splats, not with their area: a splat is a few rows of pixels, and a row, whatever its
 length, is the union of two overlapping runs whose length is a power of two. Runs are noted at their first pixel in one

@@ -32,7 +32,8 @@ class RenderConfig:
         image_size: side of the square images in pixels.
         framing: `"sphere"` or `"box"` (PointAD's), see `frame_cameras`.
         fill: share of the image that the object's sphere spans, in (0, 1].
-        splat: radius of a splat in units of `point_spacing`; ours, the least that closes random samples of a surface.
+        splat: radius of a splat in units of `point_spacing`; ours: about
+            what a random sample of a closed surface needs to show no pinhole.
         min_radius: of a splat, in pixels; at least √½, so that a point always covers its own pixel.
         max_radius: of a splat, as a share of the image's side.
         max_slope: tangent of the steepest inclination at which a surface must not hide its own points.
@@ -59,9 +60,11 @@ class RenderConfig:
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
             if not low <= value <= high:
-                raise ConfigError("option out of range", where=f"RenderConfig.{name}", expected=f"{low:g} to {high:g}", found=value)
+                expected = f"{low:g} to {high:g}"
+                raise ConfigError("option out of range", where=f"RenderConfig.{name}", expected=expected, found=value)
         if self.framing not in ("sphere", "box"):
-            raise ConfigError("unknown framing", where="RenderConfig.framing", expected="'sphere' or 'box'", found=self.framing)
+            expected = "'sphere' or 'box'"
+            raise ConfigError("unknown framing", where="RenderConfig.framing", expected=expected, found=self.framing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +91,7 @@ class Views:
         return len(self.index)
 
     def images(
-        self, channels: Sequence[str] = ("headlight",), attributes: Mapping[str, Float[Tensor, "n"]] | None = None  # noqa: F821
+        self, channels: Sequence[str] = ("headlight",), attributes: Mapping[str, Float[Tensor, "n"]] | None = None
     ) -> Float[Tensor, "v c h w"]:
         """(V, C, H, W) float32 pictures; `shade` names the channels and their ranges."""
         return shade(self.index, self.depth, self.cameras, self.normals, channels, attributes)
@@ -130,7 +133,9 @@ class MultiViewRenderer:
         largest = max(smallest, self.config.max_radius * self.config.image_size)
         return (self.config.splat * spacing * cameras.focal / depth).clamp(smallest, largest)
 
-    def _tolerance(self, cameras: Cameras, points: Tensor, normals: Tensor, depth: Tensor, radius: Tensor) -> Float[Tensor, "v n"]:
+    def _tolerance(
+        self, cameras: Cameras, points: Tensor, normals: Tensor, depth: Tensor, radius: Tensor
+    ) -> Float[Tensor, "v n"]:
         """(V, N): how much nearer its own surface may come within the reach of a splat, in the unit of depth.
 
         That is reach times the tangent of the surface's inclination: small where a thin wall faces the eye, so that its
@@ -148,8 +153,8 @@ class MultiViewRenderer:
 def point_spacing(points: Float[Tensor, "n 3"], k: int = 8, samples: int = 1024) -> float:
     """The side of the square of surface that a point stands for, in the unit of the points.
 
-    Median over `samples` evenly picked points of d_k·√(π/k), d_k the distance of the k-th neighbour: k points a disc. It
-    agrees for grids and random samples of the same density, and duplicates do not fool it, as they do the nearest neighbour.
+    Median over `samples` evenly picked points of d_k·√(π/k), d_k the distance of the k-th neighbour: k points a disc.
+    Grids and random samples of the same density agree, and duplicates do not fool it as they do the nearest neighbour.
     """
     queries = points[torch.linspace(0, len(points) - 1, min(samples, len(points))).round().long()]
     distance, _ = knn(points, queries, k + 1)

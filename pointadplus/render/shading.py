@@ -22,7 +22,7 @@ def shade(
     cameras: Cameras,
     normals: Float[Tensor, "n 3"],
     channels: Sequence[str],
-    attributes: Mapping[str, Float[Tensor, "n"]] | None = None,  # noqa: F821 - jaxtyping axis name
+    attributes: Mapping[str, Float[Tensor, "n"]] | None = None,
 ) -> Float[Tensor, "v c h w"]:
     """Images with the channels asked for, in their order.
 
@@ -46,10 +46,13 @@ def shade(
     attributes = attributes or {}
     unknown = [name for name in channels if name not in CHANNELS and name not in attributes]
     if unknown or not channels:
-        raise ConfigError("unknown channels", where="channels", expected=[*CHANNELS, *attributes], found=unknown or "none")
+        expected = [*CHANNELS, *attributes]
+        raise ConfigError("unknown channels", where="channels", expected=expected, found=unknown or "none")
     solid = index >= 0
     front = index.clamp_min(0)
-    known: dict[str, Tensor] = {name: torch.where(solid, attributes[name].float()[front], 0.0) for name in channels if name in attributes}
+    known: dict[str, Tensor] = {
+        name: torch.where(solid, values.float()[front], 0.0) for name, values in attributes.items() if name in channels
+    }
     if "mask" in channels:
         known["mask"] = solid.float()
     if "depth" in channels:

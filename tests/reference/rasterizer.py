@@ -8,7 +8,7 @@ import numpy as np
 def rasterize(
     pixels: np.ndarray, depth: np.ndarray, radius: np.ndarray, image_size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Index (V, H, W), depth (V, H, W), and the pixels (V, H, W) whose centre lies on the rim of a splat, in float64."""
+    """Index and depth of the front point, and the pixels whose centre lies on the rim of a splat; each (V, H, W)."""
     views, count = depth.shape
     radius = np.broadcast_to(radius, (views, count))
     index = np.full((views, image_size, image_size), -1)
@@ -18,7 +18,8 @@ def rasterize(
         for row in range(image_size):
             for column in range(image_size):
                 for n in range(count):
-                    gap = np.hypot(column + 0.5 - float(pixels[v, n, 0]), row + 0.5 - float(pixels[v, n, 1])) - radius[v, n]
+                    x, y = pixels[v, n].astype(float)
+                    gap = np.hypot(column + 0.5 - x, row + 0.5 - y) - radius[v, n]
                     rim[v, row, column] |= abs(gap) < 1e-4
                     if gap <= 0 and 0 < depth[v, n] < nearest[v, row, column]:
                         index[v, row, column], nearest[v, row, column] = n, depth[v, n]

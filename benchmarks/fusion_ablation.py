@@ -1,0 +1,79 @@
+"""Choose how the layers are joined, on synthetic objects of families that no training saw.
+
+    python benchmarks/fusion_ablation.py --weights embedded --objects 80
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from pointadplus import PointCloud, ZeroShotDetector
+from pointadplus.fusion import FusionConfig, join_layers, object_score
+from pointadplus.model import Evidence
+from pointadplus.synthesis.corpus import CorpusConfig, sample_object
+from pointadplus.synthesis.shapes import HELD_OUT
+
+FIRST = 7_770_000_000  # seeds of no training stream
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    evidence: Evidence
+    labels: np.ndarray
+
+
+def cases(detector: ZeroShotDetector, count: int) -> list[Case]:
+    """Evidence of healthy and damaged objects, as many of each."""
+    corpus, out = CorpusConfig(families=HELD_OUT), []
+    for number in range(count):
+        thing = sample_object(FIRST + number, corpus)
+        picture = detector.observer.picture(PointCloud.create(thing.points))
+        with torch.no_grad(), detector.backbone.autocast():
+            evidence = detector.model(detector.observer.observe(picture, detector.backbone), texts=detector.texts)
+        out.append(Case(evidence, thing.labels[picture.order[: len(picture.nodes)]].numpy()))
+    return out
+
+
+def figures(found: list[Case], fusion: FusionConfig) -> tuple[float, float, float, float]:
+    """Pooled object AUROC, AUROC of damaged objects' points (mean over objects), pooled point AUROC and point AP."""
+    objects, damaged, points, labels, within = [], [], [], [], []
+    for case in found:
+        evidence = case.evidence
+        joined = join_layers(evidence.rendering.float(), evidence.geometry.float(), evidence.graph, fusion)
+        objects.append(float(object_score(joined, evidence.pooled.float(), evidence.views.float(), fusion)))
+        damaged.append(case.labels.any())
+        points.append(joined.numpy())
+        labels.append(case.labels)
+        if case.labels.any():
+            within.append(roc_auc_score(case.labels, joined.numpy()))
+    y, s = np.concatenate(labels), np.concatenate(points)
+    return roc_auc_score(damaged, objects), float(np.mean(within)), roc_auc_score(y, s), average_precision_score(y, s)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", default="embedded")
+    parser.add_argument("--backbone")
+    parser.add_argument("--objects", type=int, default=80)
+    arguments = parser.parse_args()
+    found = cases(ZeroShotDetector(arguments.weights, backbone=arguments.backbone), arguments.objects)
+    print(f"{arguments.objects} objects of {', '.join(HELD_OUT)}; percent\n")
+    print("| geometry | sigma | top | pooled | views | O pooled | P within | P pooled | P-AP |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    base = FusionConfig(geometry=0.7, sigma=1.0, top=0.01, pooled=0.0, views=0.0)
+    grid = [replace(base, geometry=g, sigma=s) for g, s in itertools.product((0.0, 0.3, 0.5, 0.7, 0.85, 1.0), (0.0, 1.0, 2.0))]
+    grid += [replace(base, top=t, pooled=p) for t, p in itertools.product((0.001, 0.003, 0.01, 0.03), (0.0, 0.25, 0.5, 1.0))]
+    grid += [replace(base, geometry=1.0, top=t, pooled=p, views=v) for t, p, v in itertools.product((0.003, 0.01), (0.0, 0.5), (0.0, 0.25))]
+    for fusion in grid:
+        values = " | ".join(f"{100 * value:.1f}" for value in figures(found, fusion))
+        print(f"| {fusion.geometry} | {fusion.sigma} | {fusion.top} | {fusion.pooled} | {fusion.views} | {values} |")
+
+
+if __name__ == "__main__":
+    main()

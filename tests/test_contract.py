@@ -1,0 +1,91 @@
+"""One contract over every method: what the scoring API promises, whoever implements it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from baselines import FPFHMemoryBank
+from baselines.memory_bank import MemoryBankConfig
+from pointadplus.detection import AnomalyDetector, Detection
+from pointadplus.errors import CloudError, ConfigError, WeightsError
+from tests.small import small_detector
+
+
+def bumpy(seed: int, dent: float = 0.0) -> torch.Tensor:
+    """A ribbed ball of 1,200 points; a dent of the given depth at +z."""
+    rng = torch.Generator().manual_seed(seed)
+    directions = torch.nn.functional.normalize(torch.randn(1200, 3, generator=rng), dim=1)
+    angle = torch.atan2(directions[:, 1], directions[:, 0])
+    radius = 10 + 0.3 * torch.sin(8 * angle) * (1 - directions[:, 2] ** 2)
+    radius = radius - dent * torch.exp(-((directions[:, 2] - 1) ** 2 + directions[:, 0] ** 2 + directions[:, 1] ** 2) / 0.05)
+    return directions * radius[:, None]
+
+
+@pytest.fixture(scope="module", params=["zero-shot", "memory-bank"])
+def method(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AnomalyDetector:
+    if request.param == "zero-shot":
+        return small_detector(tmp_path_factory.mktemp("weights"))
+    config = MemoryBankConfig(nodes=400, support=1000, bank=1000)
+    return FPFHMemoryBank(config).fit([bumpy(1), bumpy(2).numpy()])
+
+
+def test_scores_have_the_promised_form(method: AnomalyDetector):
+    detection = method.score(bumpy(3))
+    assert isinstance(detection, Detection)
+    assert detection.point_scores.shape == (1200,)
+    assert detection.point_scores.dtype == torch.float32
+    assert 0 <= float(detection.point_scores.min()) <= float(detection.point_scores.max()) <= 1
+    assert 0 <= detection.object_score <= 1
+
+
+def test_permutation_and_company_change_nothing(method: AnomalyDetector):
+    points = bumpy(3)
+    shuffle = torch.randperm(1200, generator=torch.Generator().manual_seed(0))
+    straight = method.score(points)
+    shuffled, again = method.score_many([points[shuffle], points])
+    assert torch.equal(shuffled.point_scores, straight.point_scores[shuffle])
+    assert torch.equal(again.point_scores, straight.point_scores)
+    assert shuffled.object_score == again.object_score == straight.object_score
+
+
+def test_dropped_rows_hold_nan(method: AnomalyDetector):
+    points = bumpy(3)
+    points[17] = float("nan")
+    scores = method.score(points).point_scores
+    assert scores.isnan().nonzero().flatten().tolist() == [17]
+
+
+def test_bad_input_raises_a_typed_error(method: AnomalyDetector, tmp_path: Path):
+    for source in (torch.zeros(0, 3), torch.zeros(4, 5), tmp_path / "missing.ply", tmp_path):
+        with pytest.raises(CloudError):
+            method.score(source)
+
+
+def test_save_and_load(method: AnomalyDetector, tmp_path: Path):
+    path = tmp_path / "method.safetensors"
+    method.save(path)
+    loaded = type(method).load(path)
+    # Half precision on disk may move a score in the third digit, no more.
+    torch.testing.assert_close(loaded.score(bumpy(4)).point_scores, method.score(bumpy(4)).point_scores, atol=0.02, rtol=0)
+
+
+def test_the_memory_bank_finds_a_dent_and_says_what_it_lacks(tmp_path: Path):
+    bank = FPFHMemoryBank(MemoryBankConfig(nodes=1000, support=1200, bank=4000)).fit(bumpy(seed) for seed in range(1, 5))
+    healthy, dented = bank.score(bumpy(7)), bank.score(bumpy(7, dent=3.0))
+    assert dented.object_score > healthy.object_score
+    top = dented.cloud.points[dented.point_scores.topk(60).indices]
+    assert (top[:, 2] > 5).float().mean() > 0.6
+    with pytest.raises(ConfigError, match="nothing to learn from"):
+        FPFHMemoryBank().fit([])
+    for call in (lambda: FPFHMemoryBank().score(bumpy(1)), lambda: FPFHMemoryBank().save(tmp_path / "a.safetensors")):
+        with pytest.raises(ConfigError, match="memory bank is empty"):
+            call()
+    (tmp_path / "b.safetensors").write_bytes(b"no")
+    with pytest.raises(WeightsError):
+        FPFHMemoryBank.load(tmp_path / "b.safetensors")
+    small_detector(tmp_path).save(tmp_path / "c.safetensors")
+    with pytest.raises(WeightsError, match="not a memory bank"):
+        FPFHMemoryBank.load(tmp_path / "c.safetensors")
