@@ -74,9 +74,13 @@ class FPFHMemoryBank(AnomalyDetector):
         """
         features = [self._features(as_cloud(scan))[1] for scan in normals]
         if not features:
-            raise ConfigError("nothing to learn from", where="FPFHMemoryBank.fit", expected="at least one normal scan", found="none")
+            raise ConfigError(
+                "nothing to learn from", where="FPFHMemoryBank.fit", expected="at least one normal scan", found="none"
+            )
         joined = torch.cat(features)
-        kept = torch.randperm(len(joined), generator=torch.Generator().manual_seed(self.config.seed))[: self.config.bank]
+        kept = torch.randperm(len(joined), generator=torch.Generator().manual_seed(self.config.seed))[
+            : self.config.bank
+        ]
         self.bank = joined[kept]
         return self
 
@@ -87,7 +91,9 @@ class FPFHMemoryBank(AnomalyDetector):
             ConfigError: not fitted yet.
         """
         if self.bank is None:
-            raise ConfigError("the memory bank is empty", where="FPFHMemoryBank.score", hint="call fit with normal scans first")
+            raise ConfigError(
+                "the memory bank is empty", where="FPFHMemoryBank.score", hint="call fit with normal scans first"
+            )
         nodes, features = self._features(cloud)
         distance = torch.cat([torch.cdist(rows, self.bank).amin(1) for rows in features.split(1024)])
         near, index = knn(nodes, nodes, 13)
@@ -111,7 +117,9 @@ class FPFHMemoryBank(AnomalyDetector):
             ConfigError: not fitted yet.
         """
         if self.bank is None:
-            raise ConfigError("the memory bank is empty", where="FPFHMemoryBank.save", hint="call fit with normal scans first")
+            raise ConfigError(
+                "the memory bank is empty", where="FPFHMemoryBank.save", hint="call fit with normal scans first"
+            )
         save_file({"bank": self.bank.contiguous()}, path, {_FORMAT: json.dumps(asdict(self.config))})
 
     @classmethod
@@ -123,7 +131,9 @@ class FPFHMemoryBank(AnomalyDetector):
         """
         state, metadata = read_safetensors(Path(path))
         if _FORMAT not in metadata or "bank" not in state:
-            raise WeightsError("not a memory bank", where=path, expected=f"metadata {_FORMAT!r}", found=sorted(metadata))
+            raise WeightsError(
+                "not a memory bank", where=path, expected=f"metadata {_FORMAT!r}", found=sorted(metadata)
+            )
         bank = cls(MemoryBankConfig(**json.loads(metadata[_FORMAT])))
         bank.bank = state["bank"]
         return bank

@@ -1,6 +1,6 @@
 """Choose how the layers are joined, on synthetic objects of families that no training saw.
 
-    python benchmarks/fusion_ablation.py --weights embedded --objects 80
+python benchmarks/fusion_ablation.py --weights embedded --objects 80
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def cases(detector: ZeroShotDetector, count: int) -> list[Case]:
     for number in range(count):
         thing = sample_object(FIRST + number, corpus)
         picture = detector.observer.picture(PointCloud.create(thing.points))
-        with torch.no_grad(), detector.backbone.autocast():
+        with torch.no_grad():
             evidence = detector.model(detector.observer.observe(picture, detector.backbone), texts=detector.texts)
         out.append(Case(evidence, thing.labels[picture.order[: len(picture.nodes)]].numpy()))
     return out
@@ -67,9 +67,17 @@ def main() -> None:
     print("| geometry | sigma | top | pooled | views | O pooled | P within | P pooled | P-AP |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     base = FusionConfig(geometry=0.7, sigma=1.0, top=0.01, pooled=0.0, views=0.0)
-    grid = [replace(base, geometry=g, sigma=s) for g, s in itertools.product((0.0, 0.3, 0.5, 0.7, 0.85, 1.0), (0.0, 1.0, 2.0))]
-    grid += [replace(base, top=t, pooled=p) for t, p in itertools.product((0.001, 0.003, 0.01, 0.03), (0.0, 0.25, 0.5, 1.0))]
-    grid += [replace(base, geometry=1.0, top=t, pooled=p, views=v) for t, p, v in itertools.product((0.003, 0.01), (0.0, 0.5), (0.0, 0.25))]
+    grid = [
+        replace(base, geometry=g, sigma=s)
+        for g, s in itertools.product((0.0, 0.3, 0.5, 0.7, 0.85, 1.0), (0.0, 1.0, 2.0))
+    ]
+    grid += [
+        replace(base, top=t, pooled=p) for t, p in itertools.product((0.001, 0.003, 0.01, 0.03), (0.0, 0.25, 0.5, 1.0))
+    ]
+    grid += [
+        replace(base, geometry=1.0, top=t, pooled=p, views=v)
+        for t, p, v in itertools.product((0.003, 0.01), (0.0, 0.5), (0.0, 0.25))
+    ]
     for fusion in grid:
         values = " | ".join(f"{100 * value:.1f}" for value in figures(found, fusion))
         print(f"| {fusion.geometry} | {fusion.sigma} | {fusion.top} | {fusion.pooled} | {fusion.views} | {values} |")

@@ -1,6 +1,6 @@
 """Train the embedded backbone. Resumes from its checkpoint; the numbered objects make the data the same every time.
 
-    python benchmarks/pretrain_embedded.py --run runs/embedded --steps 4000
+python benchmarks/pretrain_embedded.py --run runs/embedded --steps 4000
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ from pointadplus.synthesis.corpus import CorpusConfig
 from pointadplus.training.checkpoint import load_checkpoint, save_checkpoint
 from pointadplus.training.pictures import PictureStream
 from pointadplus.training.pretraining import (
-    CHANNELS, Average, PretrainConfig, PretrainLoss, batches, learning_rate, parameter_groups,
+    CHANNELS,
+    Average,
+    PretrainConfig,
+    PretrainLoss,
+    batches,
+    learning_rate,
+    parameter_groups,
 )  # fmt: skip
 
 TOWER = {"image_size": 96, "patch_size": 8, "vision_width": 128, "vision_layers": 6, "vision_heads": 2, "vv_start": 5,
@@ -47,7 +53,7 @@ def export(run: Path, out: Path, trials: Path | None) -> None:
         "hours": round(notes["seconds"] / 3600, 2),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, bfloat16",
         "command": f"python benchmarks/pretrain_embedded.py --steps {notes['config']['steps']} "
-                   f"--fresh {notes['config']['fresh']} --batch {notes['config']['batch']}",
+        f"--fresh {notes['config']['fresh']} --batch {notes['config']['batch']}",
         "config": notes["config"],
         "curve": log[:: max(1, len(log) // 24)] + log[-1:],
         "trials": [json.loads(line) for line in trials.read_text().splitlines()] if trials else [],
@@ -83,14 +89,23 @@ def main() -> None:
     tower = BackboneConfig(**TOWER, channels=CHANNELS, mean=(0.0,) * len(CHANNELS), std=(1.0,) * len(CHANNELS))
     backbone = build_backbone(tower, seed=config.seed).to(arguments.device)
     average = Average(backbone.model, config.ema)
-    optimizer = torch.optim.AdamW(parameter_groups(backbone.model, config.weight_decay), lr=config.lr, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(
+        parameter_groups(backbone.model, config.weight_decay), lr=config.lr, betas=(0.9, 0.98)
+    )
     checkpoint = arguments.run / "checkpoint.safetensors"
     notes = {"step": 0, "seconds": 0.0}
     if checkpoint.exists():
         notes = load_checkpoint(checkpoint, {"model": backbone.model, "average": average.state}, optimizer)
     observer = Observer(CHANNELS, tower.image_size, ObservationConfig())
-    stream = PictureStream(observer, tower.patch_size, CorpusConfig(), seed=config.seed, first=notes["step"] * config.fresh,
-                           views=12, keep=arguments.keep)
+    stream = PictureStream(
+        observer,
+        tower.patch_size,
+        CorpusConfig(),
+        seed=config.seed,
+        first=notes["step"] * config.fresh,
+        views=12,
+        keep=arguments.keep,
+    )
     loader = iter(DataLoader(stream, batch_size=None, num_workers=arguments.workers, prefetch_factor=8))
     loss = PretrainLoss(config)
     arguments.run.mkdir(parents=True, exist_ok=True)
@@ -111,13 +126,24 @@ def main() -> None:
         done = step + 1
         if count == 50 or done in (config.steps, arguments.stop_at):
             seconds = time.perf_counter() - start
-            row = {"step": done, "seconds": round(seconds), **{name: round(value / count, 4) for name, value in sums.items()}}
+            row = {
+                "step": done,
+                "seconds": round(seconds),
+                **{name: round(value / count, 4) for name, value in sums.items()},
+            }
             print(json.dumps(row), flush=True)
             print(json.dumps(row), file=log, flush=True)
             sums, count = {}, 0
         if done % arguments.every == 0 or done in (config.steps, arguments.stop_at):
-            notes = {"step": done, "seconds": time.perf_counter() - start, "config": asdict(config), "tower": asdict(tower)}
-            save_checkpoint(checkpoint, {"model": backbone.model.state_dict(), "average": average.state}, optimizer, notes)
+            notes = {
+                "step": done,
+                "seconds": time.perf_counter() - start,
+                "config": asdict(config),
+                "tower": asdict(tower),
+            }
+            save_checkpoint(
+                checkpoint, {"model": backbone.model.state_dict(), "average": average.state}, optimizer, notes
+            )
         if done == arguments.stop_at:
             break
 

@@ -1,6 +1,6 @@
 """Short, equal runs that compare image channels, patch sizes and losses before a long run of `pretrain_embedded.py`.
 
-    python benchmarks/pretrain_trials.py --out runs/trials --variants base,plain --steps 120
+python benchmarks/pretrain_trials.py --out runs/trials --variants base,plain --steps 120
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from pretrain_embedded import TOWER
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pointadplus.clip.architecture import BackboneConfig
@@ -23,8 +24,15 @@ from pointadplus.prompts.templates import ANOMALOUS_WORDS, NORMAL_WORDS
 from pointadplus.synthesis.corpus import CorpusConfig, sample_object
 from pointadplus.synthesis.shapes import HELD_OUT
 from pointadplus.training.pictures import DrawnObject, PictureStream, draw
-from pointadplus.training.pretraining import CHANNELS, PretrainConfig, PretrainLoss, ViewBatch, learning_rate, parameter_groups, turned
-from pretrain_embedded import TOWER
+from pointadplus.training.pretraining import (
+    CHANNELS,
+    PretrainConfig,
+    PretrainLoss,
+    ViewBatch,
+    learning_rate,
+    parameter_groups,
+    turned,
+)
 
 SIDE = TOWER["image_size"] // TOWER["patch_size"]
 ALL = (*CHANNELS, "normal_x", "normal_y", "offset_widest")
@@ -83,7 +91,11 @@ def judge(backbone: Backbone, test: list[DrawnObject], channels: tuple[str, ...]
         objects.append(logit[solid].topk(8).values.mean())
         damaged.append(bool((batch.view_kinds >= 0).any()))
     y, s = torch.cat(labels).numpy(), torch.cat(scores).numpy()
-    return {"patch_auroc": roc_auc_score(y, s), "patch_ap": average_precision_score(y, s), "object_auroc": roc_auc_score(damaged, torch.stack(objects).numpy())}
+    return {
+        "patch_auroc": roc_auc_score(y, s),
+        "patch_ap": average_precision_score(y, s),
+        "object_auroc": roc_auc_score(damaged, torch.stack(objects).numpy()),
+    }
 
 
 def main() -> None:
@@ -103,7 +115,9 @@ def main() -> None:
     for name in arguments.variants.split(","):
         channels, tower, losses = VARIANTS[name]
         config = replace(PretrainConfig(steps=arguments.steps, warmup=arguments.steps // 10), **losses)
-        shape = BackboneConfig(**{**TOWER, **tower}, channels=channels, mean=(0.0,) * len(channels), std=(1.0,) * len(channels))
+        shape = BackboneConfig(
+            **{**TOWER, **tower}, channels=channels, mean=(0.0,) * len(channels), std=(1.0,) * len(channels)
+        )
         backbone = build_backbone(shape, seed=0)
         optimizer = torch.optim.AdamW(parameter_groups(backbone.model, config.weight_decay), betas=(0.9, 0.98))
         loss, start = PretrainLoss(config), time.perf_counter()
@@ -118,8 +132,12 @@ def main() -> None:
             torch.nn.utils.clip_grad_norm_(backbone.model.parameters(), 1.0)
             optimizer.step()
         seconds = time.perf_counter() - start
-        row = {"variant": name, "steps": config.steps, "views_per_second": round(config.steps * arguments.batch / seconds, 1),
-               **{key: round(value, 3) for key, value in judge(backbone, test, channels).items()}}
+        row = {
+            "variant": name,
+            "steps": config.steps,
+            "views_per_second": round(config.steps * arguments.batch / seconds, 1),
+            **{key: round(value, 3) for key, value in judge(backbone, test, channels).items()},
+        }
         print(json.dumps(row), flush=True)
         with (arguments.out / "trials.jsonl").open("a") as file:
             print(json.dumps(row), file=file)

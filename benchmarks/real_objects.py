@@ -103,8 +103,10 @@ def machine() -> str:
 
 def report(results: Mapping[str, BenchmarkResult]) -> str:
     """All methods and their layers in one table, then the details of the first."""
-    lines = ["| method | map | O-AUROC | P-AUROC | P-AP | O pooled | s / cloud |",
-             "| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| method | map | O-AUROC | P-AUROC | P-AP | O pooled | s / cloud |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for name, result in results.items():
         for key, figures in result.maps.items():
             mean = figures.mean

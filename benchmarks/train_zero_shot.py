@@ -1,6 +1,6 @@
 """Learn prompts and G-aggregation of the embedded detector on the pictures that the pretraining kept.
 
-    python benchmarks/train_zero_shot.py --pictures runs/pictures --run runs/zero_shot --steps 1200
+python benchmarks/train_zero_shot.py --pictures runs/pictures --run runs/zero_shot --steps 1200
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def main() -> None:
     config = ZeroShotConfig(backbone=arguments.backbone, model=ModelConfig(prompts=PromptConfig(init="words")))
     observer = Observer(backbone.channels, backbone.image_size, config.observation)
     start = time.perf_counter()
-    lessons = observe_pictures(sorted(arguments.pictures.glob("*.safetensors")), arguments.run / "lessons", backbone, observer)
+    lessons = observe_pictures(
+        sorted(arguments.pictures.glob("*.safetensors")), arguments.run / "lessons", backbone, observer
+    )
     pairs = pairs_of(lessons)
     print(f"{len(pairs)} pairs observed in {time.perf_counter() - start:.0f} s", flush=True)
     training = PromptTrainConfig(steps=arguments.steps)
@@ -78,16 +80,30 @@ def main() -> None:
             sums[name] = sums.get(name, 0.0) + value
         average.update(model.state_dict(), step)
         if (step + 1) % 50 == 0:
-            row = {"step": step + 1, "seconds": round(time.perf_counter() - start), **{k: round(v / 50, 4) for k, v in sums.items()}}
+            row = {
+                "step": step + 1,
+                "seconds": round(time.perf_counter() - start),
+                **{k: round(v / 50, 4) for k, v in sums.items()},
+            }
             print(json.dumps(row), flush=True)
             print(json.dumps(row), file=log, flush=True)
             sums = {}
         if (step + 1) % 200 == 0:
-            save_checkpoint(checkpoint, {"model": model.state_dict(), "average": average.state}, trainer.optimizer, {"step": step + 1})
+            save_checkpoint(
+                checkpoint,
+                {"model": model.state_dict(), "average": average.state},
+                trainer.optimizer,
+                {"step": step + 1},
+            )
     model.load_state_dict(average.state)
     detector = ZeroShotDetector.from_parts(backbone, model, replace(config, digest=backbone.digest))
-    card = {"training": asdict(training), "pairs": len(pairs), "seconds": round(time.perf_counter() - start),
-            "source": "synthetic objects only (pointadplus.synthesis)", "backbone_digest": backbone.digest}
+    card = {
+        "training": asdict(training),
+        "pairs": len(pairs),
+        "seconds": round(time.perf_counter() - start),
+        "source": "synthetic objects only (pointadplus.synthesis)",
+        "backbone_digest": backbone.digest,
+    }
     detector.save(arguments.out or arguments.run / "zero_shot.safetensors", card)
 
 

@@ -53,10 +53,10 @@ def score(
                     _write_scores(detection, points / f"{file.stem}.ply")
             except Exception as error:  # whatever is wrong with one file, the others are scored
                 failed += 1
-                typer.echo(f"error: {_one_line(error, file)}", err=True)
+                print(f"error: {_one_line(error, file)}", file=sys.stderr)
                 write_record({"path": str(file), "error": _one_line(error, file)})
                 continue
-            typer.echo(f"{_printable(file)}\t{detection.object_score:.4f}")
+            print(f"{_printable(file)}\t{detection.object_score:.4f}", flush=True)
             write_record(_record(file, detection))
             for stage, seconds in detection.seconds.items():
                 spent[stage] += seconds
@@ -110,8 +110,12 @@ def evaluate(
         wanted = None if categories is None else [name.strip() for name in categories.split(",")]
         with _progress() as progress:
             task = progress.add_task("evaluating", total=None)
-            result = run(detector, data, categories=wanted,
-                         progress=lambda done, total, _: progress.update(task, completed=done, total=total))
+            result = run(
+                detector,
+                data,
+                categories=wanted,
+                progress=lambda done, total, _: progress.update(task, completed=done, total=total),
+            )
         if out is not None:
             _write_text(out, result.to_json() + "\n")
     typer.echo(result.to_markdown())
@@ -177,8 +181,8 @@ def _make_folder(path: Path) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
+    _make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError("the file cannot be written", where=path, found=error.strerror or error) from error
@@ -220,8 +224,8 @@ def _json_lines(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]
     if path is None:
         yield lambda record: None
         return
+    _make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w", encoding="utf-8")
     except OSError as error:
         raise ConfigError("the file cannot be written", where=path, found=error.strerror or error) from error
@@ -240,12 +244,13 @@ def _errors() -> Iterator[None]:
 
 
 def _progress() -> Progress:
-    """A bar on stderr when a person watches, nothing when it is piped."""
+    """A bar on stderr when a person watches, nothing when it is piped; what is printed stands above it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    # Redirecting a stdout that is a file or a pipe would send the scores to the terminal instead.
-    return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty(),
-                    redirect_stdout=sys.stdout.isatty())
+    # With stdout a file or a pipe, redirecting it would send the scores to the terminal instead.
+    return Progress(
+        *columns, console=console, transient=True, disable=not sys.stderr.isatty(), redirect_stdout=sys.stdout.isatty()
+    )

@@ -52,33 +52,57 @@ class PointCloud:
     normals: Float[Tensor, "n 3"] | None = None
     colors: Float[Tensor, "n 3"] | None = None
     grid: tuple[int, int] | None = None
-    rows: Int[Tensor, "n"] | None = None  # noqa: F821 - jaxtyping axis name
+    rows: Int[Tensor, "n"] | None = None
     source_size: int = 0
     source: str | None = None
 
     def __post_init__(self) -> None:
         points = self.points
         if points.ndim != 2 or points.shape[1] != 3 or points.dtype != torch.float32:
-            raise CloudError("points have the wrong form", where="PointCloud.points", expected="(N, 3) float32",
-                             found=f"{tuple(points.shape)} {points.dtype}", hint="build it with PointCloud.create")
+            raise CloudError(
+                "points have the wrong form",
+                where="PointCloud.points",
+                expected="(N, 3) float32",
+                found=f"{tuple(points.shape)} {points.dtype}",
+                hint="build it with PointCloud.create",
+            )
         if len(points) == 0:
-            raise CloudError("the cloud has no point", where=self.source or "PointCloud.points", expected="N ≥ 1", found="N = 0")
+            raise CloudError(
+                "the cloud has no point", where=self.source or "PointCloud.points", expected="N ≥ 1", found="N = 0"
+            )
         if not torch.isfinite(points).all():
-            raise CloudError("points are not finite", where="PointCloud.points", expected="finite coordinates",
-                             found="NaN or infinity", hint="PointCloud.create drops such points and counts them")
+            raise CloudError(
+                "points are not finite",
+                where="PointCloud.points",
+                expected="finite coordinates",
+                found="NaN or infinity",
+                hint="PointCloud.create drops such points and counts them",
+            )
         for name in ("normals", "colors"):
             value = getattr(self, name)
             if value is not None and value.shape != points.shape:
-                raise CloudError(f"{name} do not fit the points", where=f"PointCloud.{name}",
-                                 expected=tuple(points.shape), found=tuple(value.shape))
+                raise CloudError(
+                    f"{name} do not fit the points",
+                    where=f"PointCloud.{name}",
+                    expected=tuple(points.shape),
+                    found=tuple(value.shape),
+                )
         if self.rows is not None and (len(self.rows) != len(points) or self.source_size <= int(self.rows.max())):
-            raise CloudError("rows do not fit the points", where="PointCloud.rows",
-                             expected=f"{len(points)} rows below source_size {self.source_size}", found=f"{len(self.rows)} rows")
+            raise CloudError(
+                "rows do not fit the points",
+                where="PointCloud.rows",
+                expected=f"{len(points)} rows below source_size {self.source_size}",
+                found=f"{len(self.rows)} rows",
+            )
         if self.source_size == 0:
             object.__setattr__(self, "source_size", len(points))
         if self.grid is not None and self.grid[0] * self.grid[1] != self.source_size:
-            raise CloudError("the grid does not fit the rows", where="PointCloud.grid",
-                             expected=f"H·W = {self.source_size}", found=self.grid)
+            raise CloudError(
+                "the grid does not fit the rows",
+                where="PointCloud.grid",
+                expected=f"H·W = {self.source_size}",
+                found=self.grid,
+            )
 
     @classmethod
     def create(
@@ -107,14 +131,21 @@ class PointCloud:
             grid = (array.shape[0], array.shape[1])
             array = array.reshape(-1, 3)
         if array.ndim != 2 or array.shape[1] != 3:
-            raise CloudError("points have the wrong shape", where=where, expected="(N, 3) or (H, W, 3)", found=array.shape)
+            raise CloudError(
+                "points have the wrong shape", where=where, expected="(N, 3) or (H, W, 3)", found=array.shape
+            )
         total = len(array)
         with np.errstate(over="ignore"):
             array = array.astype(np.float32)
         finite = np.isfinite(array).all(1)
         if not finite.any():
-            raise CloudError("the cloud has no finite point", where=where, expected="at least one finite point",
-                             found=f"{total} rows, none finite", hint="export the scan again")
+            raise CloudError(
+                "the cloud has no finite point",
+                where=where,
+                expected="at least one finite point",
+                found=f"{total} rows, none finite",
+                hint="export the scan again",
+            )
         kept = None if finite.all() else torch.from_numpy(np.flatnonzero(finite))
 
         def attribute(value: Any, name: str) -> Tensor | None:
@@ -145,11 +176,11 @@ class PointCloud:
         """Rows of the source that held no finite point."""
         return self.source_size - len(self.points)
 
-    def valid_rows(self) -> Int[Tensor, "n"]:  # noqa: F821
+    def valid_rows(self) -> Int[Tensor, "n"]:
         """(N,) int64: the source row of each point."""
         return torch.arange(len(self.points)) if self.rows is None else self.rows
 
-    def to_rows(self, values: Float[Tensor, "n"], fill: float = float("nan")) -> Float[Tensor, "m"]:  # noqa: F821
+    def to_rows(self, values: Float[Tensor, "n"], fill: float = float("nan")) -> Float[Tensor, "m"]:
         """Spread one value a point over the source's rows; dropped rows hold `fill`. (source_size,)."""
         if self.rows is None:
             return values
@@ -157,11 +188,16 @@ class PointCloud:
         out[self.rows] = values
         return out
 
-    def select(self, index: Int[Tensor, "k"] | Bool[Tensor, "n"]) -> PointCloud:  # noqa: F821
+    def select(self, index: Int[Tensor, "k"] | Bool[Tensor, "n"]) -> PointCloud:
         """The cloud of the indexed points; `rows` goes on naming rows of the same source."""
         pick = lambda value: None if value is None else value[index]  # noqa: E731
-        return replace(self, points=self.points[index], normals=pick(self.normals), colors=pick(self.colors),
-                       rows=self.valid_rows()[index])
+        return replace(
+            self,
+            points=self.points[index],
+            normals=pick(self.normals),
+            colors=pick(self.colors),
+            rows=self.valid_rows()[index],
+        )
 
     def normalization(self) -> Normalization:
         """Centre at the mean and scale by √12·RMS distance from it.

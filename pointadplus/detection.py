@@ -33,21 +33,29 @@ class Detection:
     """
 
     object_score: float
-    point_scores: Float[Tensor, "m"]  # noqa: F821 - jaxtyping axis name
+    point_scores: Float[Tensor, "m"]
     cloud: PointCloud
     layers: Mapping[str, Tensor] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         valid = self.valid_scores
-        if len(self.point_scores) != self.cloud.source_size or not (torch.isfinite(valid).all() and valid.ge(0).all() and valid.le(1).all()):
-            raise CloudError("point scores do not fit the cloud", where="Detection.point_scores",
-                             expected=f"({self.cloud.source_size},) in [0, 1]", found=tuple(self.point_scores.shape))
+        if len(self.point_scores) != self.cloud.source_size or not (
+            torch.isfinite(valid).all() and valid.ge(0).all() and valid.le(1).all()
+        ):
+            raise CloudError(
+                "point scores do not fit the cloud",
+                where="Detection.point_scores",
+                expected=f"({self.cloud.source_size},) in [0, 1]",
+                found=tuple(self.point_scores.shape),
+            )
         if not 0.0 <= self.object_score <= 1.0:
-            raise CloudError("object score out of range", where="Detection.object_score", expected="[0, 1]", found=self.object_score)
+            raise CloudError(
+                "object score out of range", where="Detection.object_score", expected="[0, 1]", found=self.object_score
+            )
 
     @property
-    def valid_scores(self) -> Float[Tensor, "n"]:  # noqa: F821
+    def valid_scores(self) -> Float[Tensor, "n"]:
         """(N,) scores of the finite points, in the order of `cloud.points`."""
         return self.point_scores if self.cloud.rows is None else self.point_scores[self.cloud.rows]
 

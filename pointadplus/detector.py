@@ -34,7 +34,8 @@ class ZeroShotConfig:
     """What the weights of a detector were made with.
 
     Attributes:
-        backbone: source of the backbone, see `load_backbone`; `digest` is of the weights that the prompts were learnt on.
+        backbone: source of the backbone, see `load_backbone`.
+        digest: of the backbone's weights that the prompts were learnt on; empty means any.
         observation: how clouds are looked at.
         model: the two layers.
     """
@@ -54,8 +55,14 @@ class ZeroShotConfig:
         try:
             rest = {key: value for key, value in values.items() if key not in ("model", "observation")}
             parts = {"prompts": PromptConfig, "fusion": FusionConfig}
-            model = {key: _options(parts[key], value) if key in parts else value for key, value in values["model"].items()}
-            return cls(**rest, observation=_options(ObservationConfig, values["observation"]), model=_options(ModelConfig, model))
+            model = {
+                key: _options(parts[key], value) if key in parts else value for key, value in values["model"].items()
+            }
+            return cls(
+                **rest,
+                observation=_options(ObservationConfig, values["observation"]),
+                model=_options(ModelConfig, model),
+            )
         except (KeyError, TypeError) as error:
             raise ConfigError("unknown or missing option", where="ZeroShotConfig", found=error) from error
 
@@ -88,14 +95,24 @@ class ZeroShotDetector(AnomalyDetector):
         path = Path(str(files("pointadplus"))) / EMBEDDED if os.fspath(weights) == "embedded" else Path(weights)
         state, metadata = read_safetensors(path)
         if _FORMAT not in metadata:
-            raise WeightsError("not the weights of a zero-shot detector", where=path, expected=f"metadata {_FORMAT!r}", found=sorted(metadata))
+            raise WeightsError(
+                "not the weights of a zero-shot detector",
+                where=path,
+                expected=f"metadata {_FORMAT!r}",
+                found=sorted(metadata),
+            )
         config = ZeroShotConfig.from_dict(json.loads(metadata[_FORMAT]))
         if fusion is not None:
             config = replace(config, model=replace(config.model, fusion=fusion))
         tower = load_backbone(backbone or config.backbone, precision=precision)
         if config.digest and tower.digest != config.digest:
-            raise WeightsError("prompts and G-aggregation were learnt on another backbone", where=path, expected=config.digest,
-                               found=f"{tower.digest} ({tower.name})", hint="pass backbone= with the one that they were learnt on")
+            raise WeightsError(
+                "prompts and G-aggregation were learnt on another backbone",
+                where=path,
+                expected=config.digest,
+                found=f"{tower.digest} ({tower.name})",
+                hint="pass backbone= with the one that they were learnt on",
+            )
         check_finite(state, path)
         model = PointADPlus(tower, config.model)
         try:
@@ -124,12 +141,15 @@ class ZeroShotDetector(AnomalyDetector):
         picture = self.observer.picture(cloud, stopwatch=watch)
         observation = self.observer.observe(picture, self.backbone, stopwatch=watch)
         with watch.stage("layers"):
-            with self.backbone.autocast():
-                evidence = self.model(observation, texts=self.texts)
+            evidence = self.model(observation, texts=self.texts)
             fusion = self.config.model.fusion
             maps = {
-                "rendering": join_layers(evidence.rendering, evidence.geometry, evidence.graph, replace(fusion, geometry=0.0)),
-                "geometry": join_layers(evidence.rendering, evidence.geometry, evidence.graph, replace(fusion, geometry=1.0)),
+                "rendering": join_layers(
+                    evidence.rendering, evidence.geometry, evidence.graph, replace(fusion, geometry=0.0)
+                ),
+                "geometry": join_layers(
+                    evidence.rendering, evidence.geometry, evidence.graph, replace(fusion, geometry=1.0)
+                ),
                 "joined": join_layers(evidence.rendering, evidence.geometry, evidence.graph, fusion),
             }
             total = object_score(maps["joined"], evidence.pooled, evidence.views, fusion)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -23,7 +22,7 @@ class FusionConfig:
         sigma: of the Gaussian over the point graph, in mean neighbour distances; 0 leaves maps as they are.
         top: share of the points whose mean is the local evidence of an object; one maximum would let an outlier decide.
         pooled: weight in the object score of the geometry layer's attention-pooled feature, in [0, 1].
-        views: weight in the object score of the mean over the views' global features; the local evidence takes what is left.
+        views: weight in the object score of the mean over the views' global features; local evidence takes the rest.
     """
 
     geometry: float = 0.5
@@ -33,29 +32,44 @@ class FusionConfig:
     views: float = 0.0
 
     def __post_init__(self) -> None:
-        bounds = {"geometry": 0 <= self.geometry <= 1, "sigma": self.sigma >= 0, "top": 0 < self.top <= 1,
-                  "pooled": self.pooled >= 0, "views": self.views >= 0 and self.pooled + self.views <= 1}
+        bounds = {
+            "geometry": 0 <= self.geometry <= 1,
+            "sigma": self.sigma >= 0,
+            "top": 0 < self.top <= 1,
+            "pooled": self.pooled >= 0,
+            "views": self.views >= 0 and self.pooled + self.views <= 1,
+        }
         for name, holds in bounds.items():
             if not holds:
-                raise ConfigError("option out of range", where=f"FusionConfig.{name}", found=getattr(self, name),
-                                  expected="geometry in [0, 1], sigma ≥ 0, top in (0, 1], pooled + views ≤ 1")
+                raise ConfigError(
+                    "option out of range",
+                    where=f"FusionConfig.{name}",
+                    found=getattr(self, name),
+                    expected="geometry in [0, 1], sigma ≥ 0, top in (0, 1], pooled + views ≤ 1",
+                )
 
 
 def join_layers(
-    rendering: Float[Tensor, "m"], geometry: Float[Tensor, "m"], graph: PointGraph, config: FusionConfig  # noqa: F821
-) -> Float[Tensor, "m"]:  # noqa: F821
+    rendering: Float[Tensor, "m"],
+    geometry: Float[Tensor, "m"],
+    graph: PointGraph,
+    config: FusionConfig,
+) -> Float[Tensor, "m"]:
     """The joined map, smoothed over the point graph. (M,) in [0, 1]."""
     joined = (1 - config.geometry) * rendering + config.geometry * geometry
     return smooth(joined, graph.neighbors, graph.distances, config.sigma).clamp(0, 1)
 
 
-def top_mean(scores: Float[Tensor, "m"], share: float) -> Float[Tensor, ""]:  # noqa: F821
+def top_mean(scores: Float[Tensor, "m"], share: float) -> Float[Tensor, ""]:
     """Mean of the highest `share` of the scores, at least one of them."""
     return scores.topk(max(1, math.ceil(share * len(scores)))).values.mean()
 
 
 def object_score(
-    joined: Float[Tensor, "m"], pooled: Float[Tensor, ""], views: Float[Tensor, "v"], config: FusionConfig  # noqa: F821
+    joined: Float[Tensor, "m"],
+    pooled: Float[Tensor, ""],
+    views: Float[Tensor, "v"],
+    config: FusionConfig,
 ) -> Float[Tensor, ""]:
     """One score in [0, 1] from the joined map, the pooled feature and the views' global features."""
     local = 1 - config.pooled - config.views

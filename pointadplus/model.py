@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -38,7 +37,9 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
-            raise ConfigError("option out of range", where="ModelConfig.temperature", expected="> 0", found=self.temperature)
+            raise ConfigError(
+                "option out of range", where="ModelConfig.temperature", expected="> 0", found=self.temperature
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +57,10 @@ class Evidence:
         graph: of the nodes.
     """
 
-    rendering: Float[Tensor, "m"]  # noqa: F821 - jaxtyping axis name
-    geometry: Float[Tensor, "m"]  # noqa: F821
+    rendering: Float[Tensor, "m"]
+    geometry: Float[Tensor, "m"]
     patches: Float[Tensor, "v h w"]
-    views: Float[Tensor, "v"]  # noqa: F821
+    views: Float[Tensor, "v"]
     pooled: Float[Tensor, ""]
     aware: Float[Tensor, "m d"]
     texts: tuple[Tensor, Tensor]
@@ -72,8 +73,11 @@ class PointADPlus(nn.Module):
     def __init__(self, backbone: Backbone, config: ModelConfig | None = None) -> None:
         super().__init__()
         self.config = config or ModelConfig()
+        self._backbone = (backbone,)  # in a tuple, nn.Module does not register it
         self.prompts = HierarchicalPrompts(backbone, self.config.prompts)
-        sizes = AggregationConfig(backbone.embed_dim, DESCRIPTORS, self.config.hidden, self.config.neighbors, self.config.strides)
+        sizes = AggregationConfig(
+            backbone.embed_dim, DESCRIPTORS, self.config.hidden, self.config.neighbors, self.config.strides
+        )
         self.aggregation = GAggregation(sizes)
 
     def graph(self, observation: Observation) -> PointGraph:
@@ -92,12 +96,20 @@ class PointADPlus(nn.Module):
         graph = graph or self.graph(observation)
         rendering_text, geometry_text = texts or self.prompts()
         temperature = self.config.temperature
-        patches = state_probabilities(observation.patches, rendering_text, temperature)[..., 1].unflatten(1, observation.grid)
+        patches = state_probabilities(observation.patches, rendering_text, temperature)[..., 1].unflatten(
+            1, observation.grid
+        )
         views = state_probabilities(observation.views, rendering_text, temperature)[..., 1]
-        lifted, seen = visible_mean(gather_at_points(patches[:, None], observation.pixels, observation.image_size), observation.visible)
+        lifted, seen = visible_mean(
+            gather_at_points(patches[:, None], observation.pixels, observation.image_size), observation.visible
+        )
         rendering = fill_unseen(lifted, seen, observation.nodes)[:, 0]
-        aware, attention = self.aggregation(observation.features, observation.descriptors, graph)
+        with self._backbone[0].autocast():  # similarities stay in float32: bfloat16 would round scores to ties
+            aware, attention = self.aggregation(observation.features, observation.descriptors, graph)
+        aware, attention = aware.float(), attention.float()
         geometry = state_probabilities(aware, geometry_text, temperature)[:, 1]
         pooled = nn.functional.normalize(attention @ aware, dim=0)
         pooled_score = state_probabilities(pooled, geometry_text, temperature)[1]
-        return Evidence(rendering, geometry, patches, views, pooled_score, aware, (rendering_text, geometry_text), graph)
+        return Evidence(
+            rendering, geometry, patches, views, pooled_score, aware, (rendering_text, geometry_text), graph
+        )

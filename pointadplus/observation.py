@@ -43,9 +43,19 @@ class ObservationConfig:
 
     def __post_init__(self) -> None:
         if not 64 <= self.nodes <= self.support:
-            raise ConfigError("option out of range", where="ObservationConfig.nodes", expected="64 ≤ nodes ≤ support", found=self.nodes)
+            raise ConfigError(
+                "option out of range",
+                where="ObservationConfig.nodes",
+                expected="64 ≤ nodes ≤ support",
+                found=self.nodes,
+            )
         if self.rendered is not None and self.rendered < self.nodes:
-            raise ConfigError("option out of range", where="ObservationConfig.rendered", expected=f"None or ≥ nodes = {self.nodes}", found=self.rendered)
+            raise ConfigError(
+                "option out of range",
+                where="ObservationConfig.rendered",
+                expected=f"None or ≥ nodes = {self.nodes}",
+                found=self.rendered,
+            )
 
 
 class Stopwatch:
@@ -76,7 +86,7 @@ class Picture:
         pixels: (V, M, 2) and visible: (V, M), the point↔pixel map of the nodes.
     """
 
-    order: Int[Tensor, "n"]  # noqa: F821 - jaxtyping axis name
+    order: Int[Tensor, "n"]
     normalization: Normalization
     nodes: Float[Tensor, "m 3"]
     descriptors: Descriptors
@@ -127,8 +137,15 @@ class Observer:
         self.channels = channels
         self.needs_attributes = any(name not in CHANNELS for name in channels)
         if self.needs_attributes and self.config.rendered is not None:
-            raise ConfigError("descriptor channels are known at the nodes only", where="ObservationConfig.rendered", expected=None, found=self.config.rendered)
-        look = RenderConfig(views=self.config.views, image_size=image_size, framing=self.config.framing, fill=self.config.fill)
+            raise ConfigError(
+                "descriptor channels are known at the nodes only",
+                where="ObservationConfig.rendered",
+                expected=None,
+                found=self.config.rendered,
+            )
+        look = RenderConfig(
+            views=self.config.views, image_size=image_size, framing=self.config.framing, fill=self.config.fill
+        )
         self.renderer = MultiViewRenderer(look)
 
     def picture(self, cloud: PointCloud, *, features: bool = True, stopwatch: Stopwatch | None = None) -> Picture:
@@ -149,7 +166,16 @@ class Observer:
             views = self.renderer.render(drawn)
             images = views.images(self.channels, descriptors.attributes if self.needs_attributes else None)
         nodes = support[:count]
-        return Picture(order, normalization, nodes, descriptors, images, views.index, views.pixels[:, :count], views.visible[:, :count])
+        return Picture(
+            order,
+            normalization,
+            nodes,
+            descriptors,
+            images,
+            views.index,
+            views.pixels[:, :count],
+            views.visible[:, :count],
+        )
 
     @torch.no_grad()
     def observe(self, picture: Picture, backbone: Backbone, *, stopwatch: Stopwatch | None = None) -> Observation:
@@ -165,6 +191,22 @@ class Observer:
             lifted = torch.nn.functional.normalize(fill_unseen(lifted, seen, picture.nodes), dim=1)
         descriptors = picture.descriptors
         if descriptors.features is None:
-            raise ConfigError("the picture was made without descriptors", where="Observer.observe", expected="picture(cloud, features=True)", found="features=False")
-        return Observation(picture.nodes, descriptors.normals, descriptors.features, lifted, picture.pixels, picture.visible,
-                           patches, tokens.grid, tokens.global_features.cpu(), size, dict(watch.seconds))
+            raise ConfigError(
+                "the picture was made without descriptors",
+                where="Observer.observe",
+                expected="picture(cloud, features=True)",
+                found="features=False",
+            )
+        return Observation(
+            picture.nodes,
+            descriptors.normals,
+            descriptors.features,
+            lifted,
+            picture.pixels,
+            picture.visible,
+            patches,
+            tokens.grid,
+            tokens.global_features.cpu(),
+            size,
+            dict(watch.seconds),
+        )

@@ -96,17 +96,20 @@ def test_json_lines(scans: Path, tmp_path: Path) -> None:
     }
 
 
-def test_an_interrupted_run_keeps_its_lines(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_is_on_disk_before_the_next_file(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed keeps what it has scored."""
+    out, seen = tmp_path / "scores.jsonl", []
+
     class Interrupted(HeightDetector):
         def score_cloud(self, cloud: PointCloud) -> Detection:
-            if str(cloud.source).endswith("high.ply"):
+            seen.append(len(out.read_text().splitlines()))
+            if len(seen) == 2:
                 raise KeyboardInterrupt
             return super().score_cloud(cloud)
 
     monkeypatch.setattr(cli, "_detector", lambda weights: Interrupted())
-    result = run("score", scans / "low.ply", scans / "high.ply", "--out", tmp_path / "scores.jsonl")
-    assert result.code == 130
-    assert len((tmp_path / "scores.jsonl").read_text().splitlines()) == 1
+    assert run("score", scans / "low.ply", scans / "high.ply", "--out", out).code == 130
+    assert seen == [0, 1]
 
 
 def test_points_are_written_with_their_scores(scans: Path, tmp_path: Path) -> None:
@@ -169,9 +172,7 @@ def test_a_file_name_that_is_no_text(scans: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-def test_a_watched_run_keeps_the_scores_on_stdout(
-    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_watched_run_keeps_the_scores_on_stdout(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """stderr is a terminal, stdout a file: the bar goes to the one, the scores to the other."""
     import pty
 

@@ -20,7 +20,9 @@ def bumpy(seed: int, dent: float = 0.0) -> torch.Tensor:
     directions = torch.nn.functional.normalize(torch.randn(1200, 3, generator=rng), dim=1)
     angle = torch.atan2(directions[:, 1], directions[:, 0])
     radius = 10 + 0.3 * torch.sin(8 * angle) * (1 - directions[:, 2] ** 2)
-    radius = radius - dent * torch.exp(-((directions[:, 2] - 1) ** 2 + directions[:, 0] ** 2 + directions[:, 1] ** 2) / 0.05)
+    radius = radius - dent * torch.exp(
+        -((directions[:, 2] - 1) ** 2 + directions[:, 0] ** 2 + directions[:, 1] ** 2) / 0.05
+    )
     return directions * radius[:, None]
 
 
@@ -69,11 +71,15 @@ def test_save_and_load(method: AnomalyDetector, tmp_path: Path):
     method.save(path)
     loaded = type(method).load(path)
     # Half precision on disk may move a score in the third digit, no more.
-    torch.testing.assert_close(loaded.score(bumpy(4)).point_scores, method.score(bumpy(4)).point_scores, atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        loaded.score(bumpy(4)).point_scores, method.score(bumpy(4)).point_scores, atol=0.02, rtol=0
+    )
 
 
 def test_the_memory_bank_finds_a_dent_and_says_what_it_lacks(tmp_path: Path):
-    bank = FPFHMemoryBank(MemoryBankConfig(nodes=1000, support=1200, bank=4000)).fit(bumpy(seed) for seed in range(1, 5))
+    bank = FPFHMemoryBank(MemoryBankConfig(nodes=1000, support=1200, bank=4000)).fit(
+        bumpy(seed) for seed in range(1, 5)
+    )
     healthy, dented = bank.score(bumpy(7)), bank.score(bumpy(7, dent=3.0))
     assert dented.object_score > healthy.object_score
     top = dented.cloud.points[dented.point_scores.topk(60).indices]

@@ -95,8 +95,14 @@ def test_a_normal_sample_has_all_labels_false(release):
 
 
 def anomalous(tmp_path: Path, table: np.ndarray, delimiter: str = ",", cloud: np.ndarray = POINTS) -> Sample:
-    return Sample(write(tmp_path / "bowl0_hole0.pcd", cloud), "bowl0", "test", 1, "hole",
-                  write(tmp_path / "gt.txt", table, delimiter))
+    return Sample(
+        write(tmp_path / "bowl0_hole0.pcd", cloud),
+        "bowl0",
+        "test",
+        1,
+        "hole",
+        write(tmp_path / "gt.txt", table, delimiter),
+    )
 
 
 @pytest.mark.parametrize("delimiter", [",", " ", "\t", ", "])

@@ -145,7 +145,9 @@ def test_save_and_load_give_the_same_scores(detector, tmp_path: Path):
     again = tmp_path / "again.safetensors"
     loaded.save(again)
     assert path.read_bytes() == again.read_bytes()
-    torch.testing.assert_close(loaded.score(blob()).point_scores, detector.score(blob()).point_scores, atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        loaded.score(blob()).point_scores, detector.score(blob()).point_scores, atol=0.02, rtol=0
+    )
     card = json.loads(path.with_suffix(".json").read_text())
     assert card["seed"] == 0
     assert card["config"]["digest"] == detector.backbone.digest

@@ -52,7 +52,9 @@ def test_interpolation_keeps_sources_and_stays_in_range():
     torch.testing.assert_close(interpolate(values, sources, sources), values)
     between = interpolate(values, sources, torch.rand(500, 3, generator=generator(2)))
     assert between.min() >= values.min() and between.max() <= values.max()
-    middle = interpolate(torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0, 0, 0], [1, 0, 0]]), torch.tensor([[0.25, 0, 0]]), k=2)
+    middle = interpolate(
+        torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0, 0, 0], [1, 0, 0]]), torch.tensor([[0.25, 0, 0]]), k=2
+    )
     torch.testing.assert_close(middle, torch.tensor([[0.25]]))
 
 
@@ -95,7 +97,9 @@ def test_histograms_are_their_naive_twin():
     normals = torch.nn.functional.normalize(torch.randn(20, 3, generator=rng), dim=1)
     others = torch.nn.functional.normalize(torch.randn(20, 12, 3, generator=rng), dim=2)
     fast = simplified_histograms(offsets, normals, others)
-    slow = np.stack([histogram(o, n, m, BINS) for o, n, m in zip(offsets.numpy(), normals.numpy(), others.numpy(), strict=True)])
+    slow = np.stack(
+        [histogram(o, n, m, BINS) for o, n, m in zip(offsets.numpy(), normals.numpy(), others.numpy(), strict=True)]
+    )
     np.testing.assert_allclose(fast.numpy(), slow, atol=1e-5)
     torch.testing.assert_close(fast.view(20, 3, BINS).sum(2), torch.ones(20, 3))
     near = torch.stack([torch.arange(20), torch.arange(20).roll(1), torch.arange(20).roll(2)], 1)
@@ -149,14 +153,16 @@ def make_graph(count: int = 300, k: int = 6, strides: tuple[int, ...] = (1, 4)):
 def test_edges_do_not_change_when_the_object_is_turned_or_normals_flip():
     points, normals, graph = make_graph()
     turn = rotation(1)
-    torch.testing.assert_close(edge_features(points @ turn.T, normals @ turn.T, graph.index[1]), graph.edges[1], atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        edge_features(points @ turn.T, normals @ turn.T, graph.index[1]), graph.edges[1], atol=1e-4, rtol=0
+    )
     # A neighbour's flipped normal changes nothing; the node's own flips the three signed products.
     flipped = torch.where(torch.arange(300)[:, None] == int(graph.index[1][0, 0]), -normals, normals)
     torch.testing.assert_close(edge_features(points, flipped, graph.index[1])[0], graph.edges[1][0])
 
 
 def test_graph_lists_k_neighbours_of_every_node_in_a_row():
-    points, _, graph = make_graph()
+    _, _, graph = make_graph()
     for stride in (1, 4):
         source, target = graph.index[stride]
         assert torch.equal(target, torch.arange(300).repeat_interleave(6))
@@ -174,13 +180,21 @@ def test_hop_is_its_naive_twin():
             torch.nn.init.normal_(parameter, std=0.5)
         state = torch.randn(40, 8)
     named = {name: value.detach().numpy() for name, value in layer.named_parameters()}
-    weights = {"own": named["own.weight"], "own_bias": named["own.bias"], "difference": named["difference.weight"],
-               "edge": named["edge.weight"], "edge_bias": named["edge.bias"],
-               "attention": named["attention.weight"], "attention_bias": named["attention.bias"]}
+    weights = {
+        "own": named["own.weight"],
+        "own_bias": named["own.bias"],
+        "difference": named["difference.weight"],
+        "edge": named["edge.weight"],
+        "edge_bias": named["edge.bias"],
+        "attention": named["attention.weight"],
+        "attention_bias": named["attention.bias"],
+    }
     neighbors = graph.index[1][0].view(40, 4).tolist()
     slow = hop(state.numpy(), neighbors, graph.edges[1].numpy(), weights)
     spread = layer.difference(state)
-    fast = layer.propagate(graph.index[1], own=layer.own(state) - spread, spread=spread, edges=layer.edge(graph.edges[1]))
+    fast = layer.propagate(
+        graph.index[1], own=layer.own(state) - spread, spread=spread, edges=layer.edge(graph.edges[1])
+    )
     np.testing.assert_allclose(fast.detach().numpy(), slow, atol=1e-4)
 
 

@@ -151,6 +151,7 @@ def test_hostile_names_are_inert(tmp_path: Path, sphere: PointCloud) -> None:
     plain = write_report([detection(sphere)], tmp_path / "plain.html")
     (page, scans), (expected, _) = page_of(hostile), page_of(plain)
     assert scans[0]["name"] == HOSTILE
+    assert not set("<>&") & set(page.inline[1][1])  # nothing that a parser of HTML could take for markup
     assert [tag for tag, _ in page.elements] == [tag for tag, _ in expected.elements]
 
 

@@ -18,13 +18,21 @@ from pointadplus.observation import Observer
 from pointadplus.synthesis.corpus import TRAINING_FAMILIES, CorpusConfig, sample_object, sample_pair
 from pointadplus.synthesis.defects import KINDS
 from pointadplus.synthesis.shapes import HELD_OUT
-from pointadplus.training.cache import load_picture, save_picture
+from pointadplus.training.cache import load_picture
 from pointadplus.training.checkpoint import load_checkpoint, save_checkpoint
 from pointadplus.training.losses import both_dice, dice, focal, log_loss, prototype_alignment, ranking, text_alignment
 from pointadplus.training.observations import load_lesson, observe_pictures
 from pointadplus.training.pictures import PictureStream, patch_targets
 from pointadplus.training.pretraining import (
-    Average, PretrainConfig, PretrainLoss, ViewBatch, batches, contrast, learning_rate, parameter_groups, turned,
+    Average,
+    PretrainConfig,
+    PretrainLoss,
+    ViewBatch,
+    batches,
+    contrast,
+    learning_rate,
+    parameter_groups,
+    turned,
 )  # fmt: skip
 from pointadplus.training.prompts import PromptTrainConfig, PromptTrainer, calibrate_descriptors, pair_stream, pairs_of
 from tests.small import CHANNELS, MODEL, OBSERVATION, small_backbone_file
@@ -105,7 +113,10 @@ def test_contrast_counts_every_image_of_a_caption_as_its_own():
     logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     target = [0, 2, 2, 1, 0]
     rows = sum(-logits[i].log_softmax(0)[t] for i, t in enumerate(target)) / 5
-    columns = sum(-torch.stack([logits[:, u].log_softmax(0)[i] for i in range(5) if target[i] == u]).mean() for u in range(3)) / 3
+    columns = (
+        sum(-torch.stack([logits[:, u].log_softmax(0)[i] for i in range(5) if target[i] == u]).mean() for u in range(3))
+        / 3
+    )
     torch.testing.assert_close(contrast(logits, target), (rows + columns) / 2)
 
 
@@ -128,7 +139,9 @@ def test_a_stream_repeats_and_shows_the_damage(stream, drawn):
     for number, thing in enumerate(drawn):
         assert thing.images.shape == (4, len(CHANNELS), 32, 32)
         assert thing.targets.share.shape == (4, 16)
-        assert bool((thing.targets.share > 0).any()) == bool(number % 2), "odd numbers are damaged, and some view shows it"
+        assert bool((thing.targets.share > 0).any()) == bool(number % 2), (
+            "odd numbers are damaged, and some view shows it"
+        )
 
 
 def test_turning_a_batch_turns_its_targets(drawn):
@@ -178,7 +191,12 @@ def test_pretraining_learns_and_goes_on_where_it_was_killed(backbone_file, drawn
     data, loss = ViewBatch.cat([ViewBatch.of(thing) for thing in drawn]), PretrainLoss(PretrainConfig())
     model, optimizer, average = parts(backbone_file)
     start = pretrain(model, loss, optimizer, data, range(4), average)
-    save_checkpoint(tmp_path / "c.safetensors", {"model": model.model.state_dict(), "average": average.state}, optimizer, {"step": 4})
+    save_checkpoint(
+        tmp_path / "c.safetensors",
+        {"model": model.model.state_dict(), "average": average.state},
+        optimizer,
+        {"step": 4},
+    )
     end = pretrain(model, loss, optimizer, data, range(4, 24), average)
     assert end < 0.8 * start
     resumed, other, mean = parts(backbone_file)
@@ -221,7 +239,9 @@ def test_prompts_and_aggregation_learn_while_the_backbone_stays(stream, drawn, b
     assert stream.keep is not None
     backbone = load_backbone(backbone_file)
     digest = backbone.digest
-    lessons = observe_pictures(sorted(stream.keep.glob("*.safetensors")), tmp_path / "lessons", backbone, stream.observer)
+    lessons = observe_pictures(
+        sorted(stream.keep.glob("*.safetensors")), tmp_path / "lessons", backbone, stream.observer
+    )
     pairs = pairs_of(lessons)
     assert [(a.stem[-1], b.stem[-1]) for a, b in pairs] == [("0", "1"), ("2", "3"), ("4", "5")]
     with torch.random.fork_rng():
@@ -237,6 +257,11 @@ def test_prompts_and_aggregation_learn_while_the_backbone_stays(stream, drawn, b
     assert sum(last.values()) < 0.75 * sum(first.values())
     assert last["g_point"] < first["g_point"]
     changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
-    for part in ("prompts.rendering.context", "prompts.geometry.context", "prompts.rendering.deep", "aggregation.out.weight"):
+    for part in (
+        "prompts.rendering.context",
+        "prompts.geometry.context",
+        "prompts.rendering.deep",
+        "aggregation.out.weight",
+    ):
         assert part in changed
     assert backbone.digest == digest

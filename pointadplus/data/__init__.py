@@ -33,7 +33,11 @@ def open_dataset(name: str, root: str | os.PathLike[str]) -> Dataset:
     if key not in _READERS:
         raise DatasetError("unknown data set", where="name", expected=", ".join(_READERS), found=name)
     if not path.is_dir():
-        raise DatasetError("no such folder", where=path, expected="a folder",
-                           found="a file" if path.exists() else "nothing",
-                           hint=f"unpack the {key} data there, or give the folder where it lies")
+        raise DatasetError(
+            "no such folder",
+            where=path,
+            expected="a folder",
+            found="a file" if path.exists() else "nothing",
+            hint=f"unpack the {key} data there, or give the folder where it lies",
+        )
     return Dataset(key, path, _READERS[key](path))

@@ -27,10 +27,13 @@ def read_samples(root: Path) -> tuple[Sample, ...]:
         folders = _class_folders(root / below)
         if folders:
             return tuple(sample for folder in folders for sample in _class_samples(folder))
-    raise DatasetError("not an Anomaly-ShapeNet folder", where=root,
-                       expected="<class>/{train,test,GT}, here or in dataset/pcd",
-                       found=", ".join(sorted(path.name for path in root.iterdir())[:8]) or "an empty folder",
-                       hint="open the folder that holds the classes")
+    raise DatasetError(
+        "not an Anomaly-ShapeNet folder",
+        where=root,
+        expected="<class>/{train,test,GT}, here or in dataset/pcd",
+        found=", ".join(sorted(path.name for path in root.iterdir())[:8]) or "an empty folder",
+        hint="open the folder that holds the classes",
+    )
 
 
 def _class_folders(root: Path) -> list[Path]:
@@ -52,17 +55,33 @@ def _class_samples(folder: Path) -> list[Sample]:
     for path in _clouds(folder, "train"):
         kind = _kind(path, category)
         if kind and kind not in NORMAL_KINDS:
-            raise DatasetError("an anomalous cloud among the training clouds", where=path,
-                               expected=f"{category}_template<i>", found=kind)
+            raise DatasetError(
+                "an anomalous cloud among the training clouds",
+                where=path,
+                expected=f"{category}_template<i>",
+                found=kind,
+            )
         samples.append(Sample(path, category, "train", 0, GOOD))
     for path in _clouds(folder, "test"):
         kind = _kind(path, category)
         if not kind:
-            raise DatasetError("the name tells no label", where=path,
-                               expected=f"{category}_positive<i> or {category}_<defect><i>", found=path.name)
+            raise DatasetError(
+                "the name tells no label",
+                where=path,
+                expected=f"{category}_positive<i> or {category}_<defect><i>",
+                found=path.name,
+            )
         normal = kind in NORMAL_KINDS
-        samples.append(Sample(path, category, "test", int(not normal), GOOD if normal else kind,
-                              None if normal else masks.get(path.stem.lower())))
+        samples.append(
+            Sample(
+                path,
+                category,
+                "test",
+                int(not normal),
+                GOOD if normal else kind,
+                None if normal else masks.get(path.stem.lower()),
+            )
+        )
     return samples
 
 

@@ -67,8 +67,12 @@ class Sample:
         if points is not None and not _same_rows(cloud, points):
             cloud = PointCloud.create(points, source=str(self.path))
         if len(labels) != cloud.source_size:
-            raise DatasetError("the labels do not fit the cloud", where=self.gt_path,
-                               expected=f"{cloud.source_size} labels, one a row of {self.path.name}", found=len(labels))
+            raise DatasetError(
+                "the labels do not fit the cloud",
+                where=self.gt_path,
+                expected=f"{cloud.source_size} labels, one a row of {self.path.name}",
+                found=len(labels),
+            )
         return cloud, torch.from_numpy(labels)
 
 
@@ -97,10 +101,12 @@ class Dataset:
             DatasetError: the data set has no such category.
         """
         if category is not None and category not in self.categories():
-            raise DatasetError("no such category", where=self.root, expected=", ".join(self.categories()),
-                               found=category)
-        return tuple(sample for sample in self.samples
-                     if category in (None, sample.category) and split in (None, sample.split))
+            raise DatasetError(
+                "no such category", where=self.root, expected=", ".join(self.categories()), found=category
+            )
+        return tuple(
+            sample for sample in self.samples if category in (None, sample.category) and split in (None, sample.split)
+        )
 
 
 def read_point_labels(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
@@ -124,8 +130,12 @@ def read_point_labels(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
         raise DatasetError("the point labels have the wrong shape", where=where, expected=expected, found=table.shape)
     labels = table[:, -1]
     if not np.isin(labels, (0, 1)).all():
-        raise DatasetError("the point labels are not binary", where=where, expected="0 (normal) or 1 (anomalous)",
-                           found=np.unique(labels[~np.isin(labels, (0, 1))])[:5])
+        raise DatasetError(
+            "the point labels are not binary",
+            where=where,
+            expected="0 (normal) or 1 (anomalous)",
+            found=np.unique(labels[~np.isin(labels, (0, 1))])[:5],
+        )
     return (table[:, :3] if table.shape[1] == 4 else None), labels.astype(bool)
 
 
@@ -133,8 +143,11 @@ def cloud_files(folder: Path) -> list[Path]:
     """The point cloud files of a folder, `scan2` before `scan10`; none where the folder is missing."""
     if not folder.is_dir():
         return []
-    files = (path for path in folder.iterdir()
-             if path.suffix.lower() in READABLE and not path.name.startswith(".") and path.is_file())
+    files = (
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in READABLE and not path.name.startswith(".") and path.is_file()
+    )
     return sorted(files, key=natural_key)
 
 
@@ -147,8 +160,11 @@ def label_files(folder: Path | None, suffixes: Iterable[str]) -> dict[str, Path]
     """Files of point labels by lower-case stem."""
     if folder is None:
         return {}
-    return {path.stem.lower(): path for path in sorted(folder.iterdir())
-            if path.suffix.lower() in suffixes and not path.name.startswith(".")}
+    return {
+        path.stem.lower(): path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    }
 
 
 def natural_key(path: Path) -> list[tuple[bool, int, str]]:

@@ -24,14 +24,22 @@ def read_samples(root: Path) -> tuple[Sample, ...]:
         inside = child_folder(root, name)
         clouds[name] = [] if inside is None else cloud_files(inside)
         if not clouds[name]:
-            raise DatasetError(f"no cloud in {name}/", where=root, expected="clouds in good/ and bad/",
-                               found="no such folder" if inside is None else "no file of a known type",
-                               hint="sort the scans into good/ and bad/, with masks/<stem>.txt for point labels")
+            raise DatasetError(
+                f"no cloud in {name}/",
+                where=root,
+                expected="clouds in good/ and bad/",
+                found="no such folder" if inside is None else "no file of a known type",
+                hint="sort the scans into good/ and bad/, with masks/<stem>.txt for point labels",
+            )
     masks = label_files(child_folder(root, "masks"), (".txt", ".npy"))
     stray = masks.keys() - {path.stem.lower() for paths in clouds.values() for path in paths}
     if stray:
-        raise DatasetError("a mask fits no cloud", where=root / "masks", expected="the stem of a file in bad/",
-                           found=", ".join(sorted(stray)[:5]))
+        raise DatasetError(
+            "a mask fits no cloud",
+            where=root / "masks",
+            expected="the stem of a file in bad/",
+            found=", ".join(sorted(stray)[:5]),
+        )
     train = child_folder(root, "train")
     return (
         *(Sample(path, category, "train", 0, GOOD) for path in ([] if train is None else cloud_files(train))),

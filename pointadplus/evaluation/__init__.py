@@ -7,5 +7,12 @@ from .metrics import auroc, average_precision, f1_max
 from .result import BenchmarkResult, CloudResult, Figures, MapFigures
 
 __all__ = [
-    "BenchmarkResult", "CloudResult", "Figures", "MapFigures", "auroc", "average_precision", "evaluate", "f1_max",
+    "BenchmarkResult",
+    "CloudResult",
+    "Figures",
+    "MapFigures",
+    "auroc",
+    "average_precision",
+    "evaluate",
+    "f1_max",
 ]

@@ -55,8 +55,9 @@ def evaluate(
     tests = {name: [s for s in dataset.select(name, "test") if s.label is not None] for name in names}
     total = sum(map(len, tests.values()))
     if total == 0:
-        raise DatasetError("no labelled test cloud", where=dataset.root, expected="at least one",
-                           found="none in " + ", ".join(names))
+        raise DatasetError(
+            "no labelled test cloud", where=dataset.root, expected="at least one", found="none in " + ", ".join(names)
+        )
     clouds: list[CloudResult] = []
     tables: dict[str, _Tables] = {}
     for name, samples in tests.items():
@@ -66,8 +67,12 @@ def evaluate(
             scored.append(_score(ready, sample))
             clouds.append(scored[-1].result)
             if clouds[-1].scores.keys() != clouds[0].scores.keys():
-                raise ConfigError("the detector changed its layers", where=sample.path,
-                                  expected=", ".join(clouds[0].scores), found=", ".join(clouds[-1].scores))
+                raise ConfigError(
+                    "the detector changed its layers",
+                    where=sample.path,
+                    expected=", ".join(clouds[0].scores),
+                    found=", ".join(clouds[-1].scores),
+                )
             if progress is not None:
                 progress(len(clouds), total, sample)
         for key in clouds[0].scores if scored else ():
@@ -111,9 +116,13 @@ def _fitted(detector: Scorer, dataset: Dataset, category: str) -> Scorer:
         return detector
     train = dataset.select(category, "train")
     if not train:
-        raise DatasetError("no training cloud for a few-shot detector", where=dataset.root / category,
-                           expected="at least one", found="none",
-                           hint="add normal scans under train/, or use a zero-shot detector")
+        raise DatasetError(
+            "no training cloud for a few-shot detector",
+            where=dataset.root / category,
+            expected="at least one",
+            found="none",
+            hint="add normal scans under train/, or use a zero-shot detector",
+        )
     return detector.fit([sample.load()[0] for sample in train])  # type: ignore[attr-defined]
 
 
@@ -123,14 +132,22 @@ def _score(detector: Scorer, sample: Sample) -> _Scored:
     detection = detector.score(cloud)
     seconds = time.perf_counter() - start
     if len(detection.point_scores) != cloud.source_size:
-        raise ConfigError("the point scores do not fit the cloud", where=sample.path,
-                          expected=f"{cloud.source_size} scores", found=len(detection.point_scores))
+        raise ConfigError(
+            "the point scores do not fit the cloud",
+            where=sample.path,
+            expected=f"{cloud.source_size} scores",
+            found=len(detection.point_scores),
+        )
     rows = cloud.valid_rows()
     maps = {**detection.layers, JOINED: detection.point_scores[rows]}
     for name, values in maps.items():
         if values.shape != rows.shape:
-            raise ConfigError("a layer does not fit the cloud", where=f"Detection.layers[{name!r}]",
-                              expected=tuple(rows.shape), found=tuple(values.shape))
+            raise ConfigError(
+                "a layer does not fit the cloud",
+                where=f"Detection.layers[{name!r}]",
+                expected=tuple(rows.shape),
+                found=tuple(values.shape),
+            )
     scores = {name: _top_mean(values) for name, values in maps.items()} | {JOINED: float(detection.object_score)}
     assert sample.label is not None
     result = CloudResult(sample.path.stem, sample.category, sample.kind, sample.label, scores, seconds)

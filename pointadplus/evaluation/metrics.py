@@ -77,18 +77,30 @@ def _split(labels: Values, scores: Values) -> tuple[np.ndarray, np.ndarray]:
     """Sorted scores of the positives and of the negatives."""
     truth, value = _array(labels), _array(scores)
     if truth.ndim != 1 or truth.shape != value.shape:
-        raise ConfigError("labels and scores do not match", where="labels", expected=f"shape {value.shape}, one axis",
-                          found=f"shape {truth.shape}")
+        raise ConfigError(
+            "labels and scores do not match",
+            where="labels",
+            expected=f"shape {value.shape}, one axis",
+            found=f"shape {truth.shape}",
+        )
     if truth.dtype != bool:
         if not np.isin(truth, (0, 1)).all():
-            raise ConfigError("labels are not binary", where="labels", expected="0 (normal) or 1 (anomalous)",
-                              found=f"values from {truth.min()} to {truth.max()}")
+            raise ConfigError(
+                "labels are not binary",
+                where="labels",
+                expected="0 (normal) or 1 (anomalous)",
+                found=f"values from {truth.min()} to {truth.max()}",
+            )
         truth = truth.astype(bool)
     finite = np.isfinite(value)
     if not finite.all():
-        raise ConfigError("scores are not finite", where="scores", expected="finite numbers",
-                          found=f"{int((~finite).sum())} of {len(value)} NaN or infinite",
-                          hint="leave out the rows that hold no finite point (Detection.valid_scores does)")
+        raise ConfigError(
+            "scores are not finite",
+            where="scores",
+            expected="finite numbers",
+            found=f"{int((~finite).sum())} of {len(value)} NaN or infinite",
+            hint="leave out the rows that hold no finite point (Detection.valid_scores does)",
+        )
     return np.sort(value[truth]), np.sort(value[~truth])
 
 

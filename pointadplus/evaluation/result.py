@@ -105,8 +105,12 @@ class BenchmarkResult:
             clouds = tuple(CloudResult(**cloud) for cloud in raw["clouds"])
             return cls(raw["detector"], raw["dataset"], maps, clouds, raw["notes"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigError("not a benchmark result", where="text", expected="JSON of BenchmarkResult.to_json",
-                              found=f"{type(error).__name__}: {error}") from error
+            raise ConfigError(
+                "not a benchmark result",
+                where="text",
+                expected="JSON of BenchmarkResult.to_json",
+                found=f"{type(error).__name__}: {error}",
+            ) from error
 
     def to_markdown(self) -> str:
         """Tables by map, category and kind of defect, in percent, then the notes."""
@@ -114,10 +118,17 @@ class BenchmarkResult:
         categories = [(name, figures, ()) for name, figures in self.joined.categories.items()]
         kinds = [(name, figures, ()) for name, figures in self.joined.kinds.items()]
         notes = {"clouds": f"{len(self.clouds)}, {self.seconds_per_cloud:.2f} s each", **self.notes}
-        return "\n\n".join([
-            _table("map", overall, ("O pooled",)), _table("category", categories), _table("kind", kinds),
-            "\n".join(f"- {key}: {value}" for key, value in notes.items()),
-        ]) + "\n"
+        return (
+            "\n\n".join(
+                [
+                    _table("map", overall, ("O pooled",)),
+                    _table("category", categories),
+                    _table("kind", kinds),
+                    "\n".join(f"- {key}: {value}" for key, value in notes.items()),
+                ]
+            )
+            + "\n"
+        )
 
 
 def mean_figures(rows: Iterable[Figures]) -> Figures:

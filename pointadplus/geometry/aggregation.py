@@ -152,14 +152,14 @@ class GAggregation(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def calibrate(self, center: Float[Tensor, "f"], spread: Float[Tensor, "f"]) -> None:  # noqa: F821
+    def calibrate(self, center: Float[Tensor, "f"], spread: Float[Tensor, "f"]) -> None:
         """Set the fixed standardisation of descriptors from training statistics, (F,) each, `spread` positive."""
         self.center.copy_(center)
         self.spread.copy_(spread)
 
     def forward(
         self, features: Float[Tensor, "m d"], descriptors: Float[Tensor, "m f"], graph: PointGraph
-    ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m"]]:  # noqa: F821
+    ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m"]]:
         """Geometry-aware unit features (M, D), and the attention (M,) that pools them into one object feature."""
         standard = ((descriptors - self.center) / self.spread).clamp(-5, 5)
         lifted = self.from_features(features)

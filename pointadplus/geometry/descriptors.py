@@ -67,7 +67,9 @@ def describe(support: Float[Tensor, "s 3"], count: int, *, features: bool = True
     normals = frames[0].normals
     outward = (frames[-1].mean * normals).sum(-1, keepdim=True) <= 0
     normals = torch.where(outward, normals, -normals)
-    local = torch.cat([_frame_features(frames, normals), *(_orient(q, f, normals) for q, f in _pairs(quadrics, frames))], 1)
+    local = torch.cat(
+        [_frame_features(frames, normals), *(_orient(q, f, normals) for q, f in _pairs(quadrics, frames))], 1
+    )
     attributes = _attributes(frames, quadrics, normals)
     if not features:
         return Descriptors(normals, None, attributes)
@@ -77,9 +79,7 @@ def describe(support: Float[Tensor, "s 3"], count: int, *, features: bool = True
     return Descriptors(normals, torch.cat(columns, 1), attributes)
 
 
-def self_reference(
-    histograms: Sequence[Float[Tensor, "m b"]], nodes: Float[Tensor, "m 3"]
-) -> Float[Tensor, "m r"]:
+def self_reference(histograms: Sequence[Float[Tensor, "m b"]], nodes: Float[Tensor, "m 3"]) -> Float[Tensor, "m r"]:
     """How unlike every far-away part of the same object a point is.
 
     For each set of histograms the feature distance to the 1st, 3rd and 9th best match among `REFERENCES` points of the

@@ -47,9 +47,12 @@ def interpolate(
 
 
 def smooth(
-    values: Float[Tensor, "m"], neighbors: Int[Tensor, "m k"], distances: Float[Tensor, "m k"], sigma: float  # noqa: F821
-) -> Float[Tensor, "m"]:  # noqa: F821
-    """Gaussian mean over graph neighbours; `sigma` in units of the mean neighbour distance. (M,) in the range of `values`.
+    values: Float[Tensor, "m"],
+    neighbors: Int[Tensor, "m k"],
+    distances: Float[Tensor, "m k"],
+    sigma: float,
+) -> Float[Tensor, "m"]:
+    """Gaussian mean over graph neighbours, `sigma` in mean neighbour distances. (M,) in the range of `values`.
 
     Smoothing follows the surface's neighbours and never the order of the points.
     """

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def canonical_order(points: Float[Tensor, "n 3"], seed: int = 0) -> Int[Tensor, "n"]:  # noqa: F821 - jaxtyping axis name
+def canonical_order(points: Float[Tensor, "n 3"], seed: int = 0) -> Int[Tensor, "n"]:
     """A seeded random order of the points that any permutation of the input leads to. (N,) int64.
 
     Sorting by coordinates first makes every later sub-sampling, sum and tie-break independent of the caller's order,

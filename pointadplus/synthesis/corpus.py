@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -32,7 +32,7 @@ class CorpusConfig:
     points: tuple[int, int] = (16_000, 40_000)
     defect_counts: tuple[float, float, float] = (0.7, 0.2, 0.1)
     stretch: float = 1.4
-    artifacts: ScanArtifacts = ScanArtifacts()
+    artifacts: ScanArtifacts = field(default_factory=ScanArtifacts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +48,8 @@ class LabelledObject:
     """
 
     points: Float[Tensor, "n 3"]
-    labels: Bool[Tensor, "n"]  # noqa: F821 - jaxtyping axis name
-    kinds: Int[Tensor, "n"]  # noqa: F821
+    labels: Bool[Tensor, "n"]
+    kinds: Int[Tensor, "n"]
     family: str
     caption: str
     kind: str
@@ -90,7 +90,9 @@ def sample_object(seed: int, config: CorpusConfig | None = None) -> LabelledObje
     return sample_pair(seed // 2, config)[seed % 2]
 
 
-def _damage(points: Tensor, normals: Tensor, config: CorpusConfig, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, str]:
+def _damage(
+    points: Tensor, normals: Tensor, config: CorpusConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, str]:
     """One to three defects; a kind that finds no place on this object gives way to the next draw."""
     wanted = int(torch.multinomial(torch.tensor(config.defect_counts), 1, generator=generator)) + 1
     kinds = torch.full((len(points),), -1)

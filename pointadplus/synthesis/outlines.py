@@ -44,9 +44,9 @@ def polygon(corners: Sequence[tuple[Number, Number]]) -> PlaneField:
     (low_u, low_v), (high_u, high_v) = low.tolist(), high.tolist()
     columns, rows = (math.ceil(side / _TEXEL) + 1 for side in (high - low).tolist())
     v, u = torch.meshgrid(torch.linspace(low_v, high_v, rows), torch.linspace(low_u, high_u, columns), indexing="ij")
-    table = torch.cat([
-        polygon_distance(points, *pair) for pair in zip(u.flatten().split(4096), v.flatten().split(4096), strict=True)
-    ]).view(1, 1, rows, columns)
+    table = torch.cat(
+        [polygon_distance(points, *pair) for pair in zip(u.flatten().split(4096), v.flatten().split(4096), strict=True)]
+    ).view(1, 1, rows, columns)
     center_u, center_v, half_u, half_v = (
         (low_u + high_u) / 2,
         (low_v + high_v) / 2,

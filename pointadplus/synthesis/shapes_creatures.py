@@ -147,9 +147,7 @@ def bust(rng: Random) -> Solid:
     shoulders = moved(ellipsoid(0.28, rng.uniform(0.5, 0.65), 0.3), 0, 0, -0.25)
     neck = capsule((0, 0, -0.1), (0.05, 0, 0.3), 0.2, 0.16)
     skin = union(head, nose, brow, chin, lips, ears, neck, shoulders, blend=0.06)
-    hair = rough(
-        rng, moved(ellipsoid(wide * 1.15, wide * 1.15, 0.4), -0.08, 0, 0.58), rng.uniform(0.12, 0.2), 0.015, 9
-    )
+    hair = rough(rng, moved(ellipsoid(wide * 1.15, wide * 1.15, 0.4), -0.08, 0, 0.58), rng.uniform(0.12, 0.2), 0.015, 9)
     hair = difference(hair, moved(box(0.3, 1, 0.4), wide + 0.25, 0, 0.4))
     plinth = moved(union(cylinder(0.25, 0.2), moved(box(0.35, 0.35, 0.08, 0.01), 0, 0, -0.2)), 0, 0, -0.65)
     return Solid(union(skin, eyes, hair, plinth), "bust")

@@ -92,8 +92,10 @@ def flange(rng: Random) -> Solid:
 def bearing(rng: Random) -> Solid:
     outer, inner, half = 0.95, rng.uniform(0.3, 0.5), rng.uniform(0.14, 0.3)
     middle, wall = (outer + inner) / 2, (outer - inner) * 0.3
-    rings = union(difference(cylinder(outer, half, 0.03), cylinder(outer - wall, _THROUGH)),
-                  difference(cylinder(inner + wall, half, 0.03), cylinder(inner, _THROUGH)))
+    rings = union(
+        difference(cylinder(outer, half, 0.03), cylinder(outer - wall, _THROUGH)),
+        difference(cylinder(inner + wall, half, 0.03), cylinder(inner, _THROUGH)),
+    )
     ball = (outer - inner) * 0.27
     count = int(math.tau * middle / (2.3 * ball))
     cage = difference(cylinder(middle + 0.02, half * 0.5), cylinder(middle - 0.02, _THROUGH))
@@ -133,12 +135,14 @@ def _pipe_end(radius: Number, bore: Number, axis: str, sign: int) -> tuple[Field
 
 def pipe_fitting(rng: Random) -> Solid:
     radius = rng.uniform(0.2, 0.3)
-    name, arms = rng.choice((
-        ("pipe elbow", ("x+", "z+")),
-        ("pipe tee", ("x+", "x-", "z+")),
-        ("pipe cross", ("x+", "x-", "z+", "z-")),
-        ("pipe manifold", ("x+", "x-", "z+", "y+")),
-    ))
+    name, arms = rng.choice(
+        (
+            ("pipe elbow", ("x+", "z+")),
+            ("pipe tee", ("x+", "x-", "z+")),
+            ("pipe cross", ("x+", "x-", "z+", "z-")),
+            ("pipe manifold", ("x+", "x-", "z+", "y+")),
+        )
+    )
     ends = [_pipe_end(radius, 0.75 * radius, arm[0], 1 if arm[1] == "+" else -1) for arm in arms]
     pipes, drills, rims = zip(*ends, strict=True)
     outer = union(union(*pipes, blend=rng.choice((0, 0.1))), *rims)

@@ -86,8 +86,14 @@ def bottle(rng: Random) -> Solid:
 
 def _cup(rng: Random, bottom: Number, top: Number) -> Field:
     foot = rng.uniform(0.03, 0.12)
-    return turned_profile([(bottom - foot, -0.8), (bottom, -0.8 + foot), *smooth_curve(
-        [(bottom, -0.8 + foot), ((bottom + top) / 2 * rng.uniform(0.95, 1.1), 0.0), (top, 0.7)]), (top, 1.05)])
+    return turned_profile(
+        [
+            (bottom - foot, -0.8),
+            (bottom, -0.8 + foot),
+            *smooth_curve([(bottom, -0.8 + foot), ((bottom + top) / 2 * rng.uniform(0.95, 1.1), 0.0), (top, 0.7)]),
+            (top, 1.05),
+        ]
+    )
 
 
 def mug(rng: Random) -> Solid:
@@ -151,9 +157,18 @@ def goblet(rng: Random) -> Solid:
 
 def chess_piece(rng: Random) -> Solid:
     base, waist = rng.uniform(0.35, 0.48), rng.uniform(0.13, 0.2)
-    profile = [(base, -0.97), (base, -0.85), (base - 0.06, -0.82), (base - 0.03, -0.74), (base - 0.12, -0.66),
-               *smooth_curve([(base - 0.14, -0.6), (waist * 1.2, -0.2), (waist, 0.25)]),
-               (waist + 0.12, 0.3), (waist + 0.12, 0.35), (waist + 0.03, 0.38), (waist + 0.03, 0.42)]
+    profile = [
+        (base, -0.97),
+        (base, -0.85),
+        (base - 0.06, -0.82),
+        (base - 0.03, -0.74),
+        (base - 0.12, -0.66),
+        *smooth_curve([(base - 0.14, -0.6), (waist * 1.2, -0.2), (waist, 0.25)]),
+        (waist + 0.12, 0.3),
+        (waist + 0.12, 0.35),
+        (waist + 0.03, 0.38),
+        (waist + 0.03, 0.42),
+    ]
     kind = rng.choice(("pawn", "rook", "bishop", "king"))
     if kind == "rook":
         head = union(turned_profile([*profile, (0.27, 0.55), (0.29, 0.9)]))
@@ -200,8 +215,12 @@ def plate(rng: Random) -> Solid:
 
 def bell(rng: Random) -> Solid:
     mouth = rng.uniform(0.55, 0.8)
-    body = turned_profile([(mouth + 0.2, -0.98), *smooth_curve(
-        [(mouth, -0.8), (mouth * 0.7, -0.3), (mouth * 0.5, 0.3), (0.2, 0.55), (0.02, 0.6)])])
+    body = turned_profile(
+        [
+            (mouth + 0.2, -0.98),
+            *smooth_curve([(mouth, -0.8), (mouth * 0.7, -0.3), (mouth * 0.5, 0.3), (0.2, 0.55), (0.02, 0.6)]),
+        ]
+    )
     skin = turned(hollowed(turned(body, "x", math.pi), 0.06, 0.75), "x", math.pi)
     grip = moved(arc(0.14, 0.04, math.pi), 0, 0, 0.72)
     clapper = capsule((0, 0, 0.5), (0, 0, -0.55), 0.03)
@@ -209,8 +228,13 @@ def bell(rng: Random) -> Solid:
 
 
 def lamp(rng: Random) -> Solid:
-    foot = turned_profile([(rng.uniform(0.3, 0.5), -0.95), (0.3, -0.85), *smooth_curve(
-        [(0.3, -0.85), (rng.uniform(0.1, 0.3), -0.5), (0.06, -0.1), (0.05, 0.4)])])
+    foot = turned_profile(
+        [
+            (rng.uniform(0.3, 0.5), -0.95),
+            (0.3, -0.85),
+            *smooth_curve([(0.3, -0.85), (rng.uniform(0.1, 0.3), -0.5), (0.06, -0.1), (0.05, 0.4)]),
+        ]
+    )
     wide = rng.uniform(0.5, 0.75)
     shade = moved(cone(wide, rng.uniform(0.2, 0.5), 0.45), 0, 0, 0.4)
     inside = moved(cone(wide - 0.05, 0.15, 0.5), 0, 0, 0.36)

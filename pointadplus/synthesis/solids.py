@@ -73,9 +73,7 @@ def cone(bottom: Number, top: Number, half: Number) -> Field:
     """A truncated cone: radius `bottom` at z = -half, `top` at z = half."""
     slope = (top - bottom) / (2 * half)
     cosine = 1 / math.hypot(1.0, slope)
-    return lambda x, y, z: torch.maximum(
-        (length(x, y) - (z * slope + 0.5 * (top + bottom))) * cosine, z.abs() - half
-    )
+    return lambda x, y, z: torch.maximum((length(x, y) - (z * slope + 0.5 * (top + bottom))) * cosine, z.abs() - half)
 
 
 def capsule(start: Vector, end: Vector, radius: Number, end_radius: Number | None = None) -> Field:

@@ -49,7 +49,11 @@ def save_picture(path: Path, picture: Picture, thing: LabelledObject) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, {"family": thing.family, "kind": thing.kind})
+    save_file(
+        {key: value.contiguous() for key, value in tensors.items()},
+        temporary,
+        {"family": thing.family, "kind": thing.kind},
+    )
     os.replace(temporary, path)
 
 
@@ -60,6 +64,14 @@ def load_picture(path: Path) -> StoredPicture:
         card = file.metadata()
     descriptors = Descriptors(read["normals"], read["features"].float(), {})
     identity = Normalization(torch.zeros(3, dtype=torch.float64), 1.0)
-    picture = Picture(torch.arange(len(read["nodes"])), identity, read["nodes"], descriptors, read["images"].float(),
-                      read["index"].long(), read["pixels"], read["visible"])
+    picture = Picture(
+        torch.arange(len(read["nodes"])),
+        identity,
+        read["nodes"],
+        descriptors,
+        read["images"].float(),
+        read["index"].long(),
+        read["pixels"],
+        read["visible"],
+    )
     return StoredPicture(picture, read["kinds"].long(), card["family"], card["kind"])

@@ -16,18 +16,26 @@ from torch import Tensor, nn
 from ..errors import WeightsError
 
 
-def save_checkpoint(path: Path, modules: dict[str, dict[str, Tensor]], optimizer: torch.optim.Optimizer, notes: dict[str, Any]) -> None:
+def save_checkpoint(
+    path: Path, modules: dict[str, dict[str, Tensor]], optimizer: torch.optim.Optimizer, notes: dict[str, Any]
+) -> None:
     """Write named state dicts, the optimiser's state and JSON notes."""
     tensors = {f"{name}/{key}": value for name, state in modules.items() for key, value in state.items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{key}": torch.as_tensor(value) for key, value in state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    save_file({key: value.detach().clone().contiguous() for key, value in tensors.items()}, temporary, {"notes": json.dumps(notes)})
+    save_file(
+        {key: value.detach().clone().contiguous() for key, value in tensors.items()},
+        temporary,
+        {"notes": json.dumps(notes)},
+    )
     os.replace(temporary, path)
 
 
-def load_checkpoint(path: Path, modules: Mapping[str, nn.Module | dict[str, Tensor]], optimizer: torch.optim.Optimizer | None) -> dict[str, Any]:
+def load_checkpoint(
+    path: Path, modules: Mapping[str, nn.Module | dict[str, Tensor]], optimizer: torch.optim.Optimizer | None
+) -> dict[str, Any]:
     """Read a checkpoint back into modules (or bare state dicts) and the optimiser; returns the notes.
 
     Raises:
@@ -45,7 +53,9 @@ def load_checkpoint(path: Path, modules: Mapping[str, nn.Module | dict[str, Tens
                 for key, value in module.items():
                     value.copy_(state[key])
     except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
-        raise WeightsError("not a checkpoint of this run", where=path, expected=f"safetensors with {', '.join(modules)}", found=error) from error
+        raise WeightsError(
+            "not a checkpoint of this run", where=path, expected=f"safetensors with {', '.join(modules)}", found=error
+        ) from error
     if optimizer is not None:
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():

@@ -41,7 +41,9 @@ def ranking(healthy: Float[Tensor, ""], damaged: Float[Tensor, ""]) -> Float[Ten
     return softplus(torch.logit(healthy, 1e-6) - torch.logit(damaged, 1e-6))
 
 
-def text_alignment(rendering: Float[Tensor, "2 d"], geometry: Float[Tensor, "2 d"], temperature: float) -> Float[Tensor, ""]:
+def text_alignment(
+    rendering: Float[Tensor, "2 d"], geometry: Float[Tensor, "2 d"], temperature: float
+) -> Float[Tensor, ""]:
     """Symmetric InfoNCE over the four text features: the same state together across layers, other states apart.
 
     Our reading of PointAD+'s cross-hierarchy contrastive alignment, of which only the name is known to us.
@@ -52,7 +54,10 @@ def text_alignment(rendering: Float[Tensor, "2 d"], geometry: Float[Tensor, "2 d
 
 
 def prototype_alignment(
-    features: Float[Tensor, "m d"], labels: Bool[Tensor, "m"], texts: Float[Tensor, "2 d"], temperature: float  # noqa: F821
+    features: Float[Tensor, "m d"],
+    labels: Bool[Tensor, "m"],
+    texts: Float[Tensor, "2 d"],
+    temperature: float,
 ) -> Float[Tensor, ""]:
     """Cross entropy of region prototypes (the mean feature of the normal and of the anomalous points) against texts."""
     states = [state for state, mask in enumerate((~labels, labels)) if mask.any()]

@@ -31,7 +31,7 @@ class Lesson:
     """
 
     observation: Observation
-    kinds: Int[Tensor, "m"]  # noqa: F821
+    kinds: Int[Tensor, "m"]
     share: Float[Tensor, "v hw"]
     solid: Float[Tensor, "v hw"]
     family: str
@@ -63,12 +63,17 @@ def _save(path: Path, lesson: Lesson) -> None:
     seen = lesson.observation
     tensors = {
         "nodes": seen.nodes, "normals": seen.normals, "descriptors": seen.descriptors.clamp(-6e4, 6e4).half(),
-        "features": seen.features.half(), "pixels": seen.pixels, "visible": seen.visible, "patches": seen.patches.half(),
+        "features": seen.features.half(), "pixels": seen.pixels, "visible": seen.visible,
+        "patches": seen.patches.half(),
         "views": seen.views, "kinds": lesson.kinds.to(torch.int8), "share": lesson.share, "solid": lesson.solid,
         "shape": torch.tensor([*seen.grid, seen.image_size]),
     }  # fmt: skip
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, {"family": lesson.family, "kind": lesson.kind})
+    save_file(
+        {key: value.contiguous() for key, value in tensors.items()},
+        temporary,
+        {"family": lesson.family, "kind": lesson.kind},
+    )
     os.replace(temporary, path)
 
 
@@ -78,6 +83,16 @@ def load_lesson(path: Path) -> Lesson:
         read = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open has no iterator
         card = file.metadata()
     height, width, size = read["shape"].tolist()
-    seen = Observation(read["nodes"], read["normals"], read["descriptors"].float(), read["features"].float(), read["pixels"],
-                       read["visible"], read["patches"].float(), (height, width), read["views"], size)
+    seen = Observation(
+        read["nodes"],
+        read["normals"],
+        read["descriptors"].float(),
+        read["features"].float(),
+        read["pixels"],
+        read["visible"],
+        read["patches"].float(),
+        (height, width),
+        read["views"],
+        size,
+    )
     return Lesson(seen, read["kinds"].long(), read["share"], read["solid"], card["family"], card["kind"])

@@ -47,11 +47,11 @@ class DrawnObject:
 
     images: Tensor
     targets: PatchTargets
-    view_kinds: Int[Tensor, "v"]  # noqa: F821
+    view_kinds: Int[Tensor, "v"]
     caption: str
 
 
-def patch_targets(kinds: Int[Tensor, "n"], index: Int[Tensor, "v h w"], patch: int) -> PatchTargets:  # noqa: F821
+def patch_targets(kinds: Int[Tensor, "n"], index: Int[Tensor, "v h w"], patch: int) -> PatchTargets:
     """Targets of each patch from the kinds of the points that its pixels show.
 
     Args:
@@ -72,7 +72,9 @@ def draw(thing: LabelledObject, picture: Picture, patch: int, views: Tensor) -> 
     """Keep some views of a picture, with their targets."""
     kinds = thing.kinds[picture.order]
     targets = patch_targets(kinds, picture.index[views], patch)
-    mass = torch.stack([(targets.share * targets.solid * (targets.kind == kind)).sum(1) for kind in range(len(KINDS))], 1)
+    mass = torch.stack(
+        [(targets.share * targets.solid * (targets.kind == kind)).sum(1) for kind in range(len(KINDS))], 1
+    )
     view_kinds = torch.where(mass.sum(1) > 0.15, mass.argmax(1), -1)  # 0.15 of a patch: about ten pixels
     return DrawnObject(picture.images[views].half(), targets, view_kinds, thing.caption)
 
@@ -86,12 +88,20 @@ class PictureStream(IterableDataset):
         seed: of the stream; streams of different seeds share no object.
         first: where to begin, for resuming.
         views: views kept of each object; for a damaged one half of them are those that show most of the damage.
-        keep: folder that every `keep_every`-th pair is written to in full, for the training of prompts and G-aggregation.
+        keep: folder that every `keep_every`-th pair is written to in full, for learning prompts and G-aggregation.
     """
 
     def __init__(
-        self, observer: Observer, patch: int, corpus: CorpusConfig, *, seed: int, first: int = 0, views: int = 8,
-        keep: Path | None = None, keep_every: int = 4,
+        self,
+        observer: Observer,
+        patch: int,
+        corpus: CorpusConfig,
+        *,
+        seed: int,
+        first: int = 0,
+        views: int = 8,
+        keep: Path | None = None,
+        keep_every: int = 4,
     ) -> None:
         self.observer, self.patch, self.corpus, self.seed, self.first = observer, patch, corpus, seed, first
         self.views, self.keep, self.keep_every = views, keep, keep_every

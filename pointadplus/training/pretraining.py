@@ -36,8 +36,8 @@ class PretrainConfig:
         lr, weight_decay, warmup, decay: of AdamW, see `learning_rate`.
         temperature: of every similarity in the losses, as at test time.
         patch_kind, patch_state, image_text, view_state: weights of the four losses.
-        text_spread: weight of a fifth that keeps "normal" and each kind of damage apart; without it all texts of a young
-            text tower lie within a cosine of 0.95, and similarities over a fixed temperature say little.
+        text_spread: weight of a fifth that keeps "normal" and each kind of damage apart; without it all texts of a
+            young text tower lie within a cosine of 0.95, and similarities over a fixed temperature say little.
         positive_share: weight of anomalous patches in their losses, all together.
         ignore: a patch whose labelled share lies between 0 and this is left out.
         ema: decay of the averaged weights, which are the ones that are kept.
@@ -71,25 +71,44 @@ class ViewBatch:
     solid: Float[Tensor, "b hw"]
     share: Float[Tensor, "b hw"]
     kind: Int[Tensor, "b hw"]
-    view_kinds: Int[Tensor, "b"]  # noqa: F821
+    view_kinds: Int[Tensor, "b"]
     shapes: tuple[str, ...]
 
     @classmethod
     def of(cls, drawn: DrawnObject) -> ViewBatch:
         """All views of one object."""
         targets = drawn.targets
-        return cls(drawn.images, targets.solid, targets.share, targets.kind, drawn.view_kinds, (drawn.caption,) * len(drawn.images))
+        return cls(
+            drawn.images,
+            targets.solid,
+            targets.share,
+            targets.kind,
+            drawn.view_kinds,
+            (drawn.caption,) * len(drawn.images),
+        )
 
     @classmethod
     def cat(cls, parts: list[ViewBatch]) -> ViewBatch:
         """Several batches as one."""
         join = lambda name: torch.cat([getattr(part, name) for part in parts])  # noqa: E731
-        return cls(join("images"), join("solid"), join("share"), join("kind"), join("view_kinds"),
-                   tuple(shape for part in parts for shape in part.shapes))
+        return cls(
+            join("images"),
+            join("solid"),
+            join("share"),
+            join("kind"),
+            join("view_kinds"),
+            tuple(shape for part in parts for shape in part.shapes),
+        )
 
     def __getitem__(self, rows: list[int]) -> ViewBatch:
-        return ViewBatch(self.images[rows], self.solid[rows], self.share[rows], self.kind[rows], self.view_kinds[rows],
-                         tuple(self.shapes[row] for row in rows))
+        return ViewBatch(
+            self.images[rows],
+            self.solid[rows],
+            self.share[rows],
+            self.kind[rows],
+            self.view_kinds[rows],
+            tuple(self.shapes[row] for row in rows),
+        )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -101,7 +120,7 @@ class ViewBatch:
 
 
 def batches(stream: Iterator[DrawnObject], config: PretrainConfig, first_step: int = 0) -> Iterator[ViewBatch]:
-    """Batches of `config.batch` views: those of `config.fresh` new objects, and replayed ones, each turned at random."""
+    """Batches of `config.batch` views: those of `config.fresh` new objects, then replayed ones, turned at random."""
     buffer: ViewBatch | None = None
     for step in range(first_step, config.steps):
         fresh = ViewBatch.cat([ViewBatch.of(next(stream)) for _ in range(config.fresh)])
@@ -124,7 +143,9 @@ def turned(batch: ViewBatch, rng: random.Random) -> ViewBatch:
         return value.flip(-1) if mirror else value
 
     flat = lambda value: turn(value.unflatten(1, (side, side))).flatten(1)  # noqa: E731
-    return ViewBatch(turn(batch.images), flat(batch.solid), flat(batch.share), flat(batch.kind), batch.view_kinds, batch.shapes)
+    return ViewBatch(
+        turn(batch.images), flat(batch.solid), flat(batch.share), flat(batch.kind), batch.view_kinds, batch.shapes
+    )
 
 
 class PretrainLoss(nn.Module):
@@ -139,8 +160,10 @@ class PretrainLoss(nn.Module):
         config = self.config
         states = [rng.choice(captions("object")), *(rng.choice(captions("object", kind)[:3]) for kind in DEFECT_KINDS)]
         generic = [rng.choice(captions("object")), rng.choice(captions("object", "dent")[3:])]
-        shown = [rng.choice(captions(shape, None if kind < 0 else DEFECT_KINDS[kind]))
-                 for shape, kind in zip(batch.shapes, batch.view_kinds.tolist(), strict=True)]
+        shown = [
+            rng.choice(captions(shape, None if kind < 0 else DEFECT_KINDS[kind]))
+            for shape, kind in zip(batch.shapes, batch.view_kinds.tolist(), strict=True)
+        ]
         unique = sorted(set(shown))
         texts = backbone.encode_text(backbone.tokenize([*states, *generic, NORMAL_WORDS, ANOMALOUS_WORDS, *unique]))
         state_text, pairs, caption_text = texts[:9], texts[9:13].view(2, 2, -1), texts[13:]
@@ -152,20 +175,27 @@ class PretrainLoss(nn.Module):
         kind_logits = patches @ state_text.T / config.temperature
         kind_loss = cross_entropy(kind_logits.flatten(0, 1), batch.kind.flatten() + 1, reduction="none").view_as(weight)
         state_logit = patches @ (state_pair[1] - state_pair[0]) / config.temperature
-        state_loss = binary_cross_entropy_with_logits(state_logit, batch.share.clamp_max(1.0).gt(config.ignore).float(), reduction="none")
+        state_loss = binary_cross_entropy_with_logits(
+            state_logit, batch.share.clamp_max(1.0).gt(config.ignore).float(), reduction="none"
+        )
         view_logit = views @ (state_pair[1] - state_pair[0]) / config.temperature
         return {
             "patch_kind": config.patch_kind * (kind_loss * weight).sum() / weight.sum(),
             "patch_state": config.patch_state * (state_loss * weight).sum() / weight.sum(),
-            "image_text": config.image_text * contrast(views @ caption_text.T / config.temperature, [unique.index(text) for text in shown]),
-            "text_spread": config.text_spread * (state_text[:1] @ torch.cat([state_text[1:], state_pair[1:]]).T).relu().square().mean(),
-            "view_state": config.view_state * binary_cross_entropy_with_logits(view_logit, (batch.view_kinds >= 0).float()),
+            "image_text": config.image_text
+            * contrast(views @ caption_text.T / config.temperature, [unique.index(text) for text in shown]),
+            "text_spread": config.text_spread
+            * (state_text[:1] @ torch.cat([state_text[1:], state_pair[1:]]).T).relu().square().mean(),
+            "view_state": config.view_state
+            * binary_cross_entropy_with_logits(view_logit, (batch.view_kinds >= 0).float()),
         }
 
     def _patch_weights(self, batch: ViewBatch) -> Float[Tensor, "b hw"]:
         """Zero where a patch is background or barely labelled; anomalous patches weigh `positive_share` together."""
         positive = (batch.share > self.config.ignore).float() * batch.solid
-        negative = (batch.share == 0).float() * batch.solid.clamp_min(0.02)  # empty patches count a little: they are normal
+        negative = (batch.share == 0).float() * batch.solid.clamp_min(
+            0.02
+        )  # empty patches count a little: they are normal
         share = self.config.positive_share
         return negative / negative.sum().clamp_min(1.0) * (1 - share) + positive / positive.sum().clamp_min(1.0) * share
 
@@ -196,7 +226,9 @@ def learning_rate(step: int, config: PretrainConfig) -> float:
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Matrices decay; gains, biases and embeddings do not."""
-    decayed = [p for name, p in module.named_parameters() if p.requires_grad and p.ndim >= 2 and "embedding" not in name]
+    decayed = [
+        p for name, p in module.named_parameters() if p.requires_grad and p.ndim >= 2 and "embedding" not in name
+    ]
     plain = [p for name, p in module.named_parameters() if p.requires_grad and (p.ndim < 2 or "embedding" in name)]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..clip.backbone import multiplies_bfloat16
 from ..fusion import top_mean
 from ..model import Evidence, PointADPlus
 from .losses import both_dice, focal, log_loss, prototype_alignment, ranking, text_alignment
@@ -48,7 +47,11 @@ class PromptTrainConfig:
 def pairs_of(lessons: Sequence[Path]) -> list[tuple[Path, Path]]:
     """Healthy and damaged twins, by the consecutive even and odd numbers that name them."""
     by_number = {int(path.stem): path for path in lessons}
-    return [(by_number[number], by_number[number + 1]) for number in sorted(by_number) if number % 2 == 0 and number + 1 in by_number]
+    return [
+        (by_number[number], by_number[number + 1])
+        for number in sorted(by_number)
+        if number % 2 == 0 and number + 1 in by_number
+    ]
 
 
 def pair_stream(pairs: Sequence[tuple[Path, Path]], seed: int) -> Iterator[tuple[Lesson, Lesson]]:
@@ -79,7 +82,9 @@ def geometry_losses(evidence: Evidence, lesson: Lesson, top: float) -> dict[str,
     """The same on the geometry layer's points, and on the two object scores that it gives."""
     labels = lesson.labels.float()
     return {
-        "g_point": log_loss(evidence.geometry, labels) * 4 + focal(evidence.geometry, labels) * 4 + both_dice(evidence.geometry, labels),
+        "g_point": log_loss(evidence.geometry, labels) * 4
+        + focal(evidence.geometry, labels) * 4
+        + both_dice(evidence.geometry, labels),
         "g_pool": log_loss(evidence.pooled, labels.amax()) * 0.25,
         "g_top": log_loss(top_mean(evidence.geometry, top), labels.amax()) * 0.5,
     }
@@ -89,9 +94,11 @@ def alignment_losses(evidence: Evidence, lesson: Lesson, temperature: float) -> 
     """Texts across layers, and each layer's region prototypes against the other's prompts."""
     rendering, geometry = evidence.texts
     features = lesson.observation.features
-    return (text_alignment(rendering, geometry, temperature)
-            + prototype_alignment(features, lesson.labels, geometry, temperature)
-            + prototype_alignment(evidence.aware, lesson.labels, rendering, temperature))
+    return (
+        text_alignment(rendering, geometry, temperature)
+        + prototype_alignment(features, lesson.labels, geometry, temperature)
+        + prototype_alignment(evidence.aware, lesson.labels, rendering, temperature)
+    )
 
 
 class PromptTrainer:
@@ -101,7 +108,8 @@ class PromptTrainer:
         self.model, self.config = model, config
         prompts, aggregation = list(model.prompts.parameters()), list(model.aggregation.parameters())
         self.optimizer = torch.optim.AdamW([
-            {"params": prompts, "lr": config.prompt_lr, "peak": config.prompt_lr, "betas": (0.5, 0.999), "weight_decay": 0.0},
+            {"params": prompts, "lr": config.prompt_lr, "peak": config.prompt_lr, "betas": (0.5, 0.999),
+             "weight_decay": 0.0},
             {"params": aggregation, "lr": config.aggregation_lr, "peak": config.aggregation_lr, "betas": (0.9, 0.99),
              "weight_decay": config.weight_decay},
         ])  # fmt: skip
@@ -115,10 +123,12 @@ class PromptTrainer:
             total, tops = torch.zeros(()), []
             texts = self.model.prompts()
             for lesson in pair:
-                with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16(torch.device("cpu"))):
-                    evidence = self.model(lesson.observation, texts=texts)
+                evidence = self.model(lesson.observation, texts=texts)
                 losses = {name: config.rendering * value for name, value in rendering_losses(evidence, lesson).items()}
-                losses |= {name: config.geometry * value for name, value in geometry_losses(evidence, lesson, self.model.config.fusion.top).items()}
+                losses |= {
+                    name: config.geometry * value
+                    for name, value in geometry_losses(evidence, lesson, self.model.config.fusion.top).items()
+                }
                 losses["align"] = config.alignment * alignment_losses(evidence, lesson, self.model.config.temperature)
                 tops.append(top_mean(evidence.geometry, self.model.config.fusion.top))
                 total = total + torch.stack(list(losses.values())).sum() / 2

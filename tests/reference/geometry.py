@@ -24,7 +24,7 @@ def histogram(offsets: np.ndarray, normal: np.ndarray, neighbor_normals: np.ndar
 
 
 def hop(state: np.ndarray, neighbors: list[list[int]], edges: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
-    """Messages gathered by each node: Σ_j softmax_j(A m_ij) ∘ m_ij, m_ij = relu(W_o h_i + W_d (h_j − h_i) + W_e e_ij)."""
+    """Σ_j softmax_j(A m_ij) ∘ m_ij with m_ij = relu(W_o h_i + W_d (h_j − h_i) + W_e e_ij), for each node i."""
     out, edge = [], 0
     for i, near in enumerate(neighbors):
         messages = []

@@ -1,0 +1,29 @@
+"""Write the golden scores that tests/test_embedded.py compares with; run after the weights changed.
+
+python benchmarks/write_goldens.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pointadplus import ZeroShotDetector
+from pointadplus.synthesis.corpus import CorpusConfig, sample_pair
+from pointadplus.synthesis.shapes import HELD_OUT
+
+
+def main() -> None:
+    detector = ZeroShotDetector()
+    corpus = CorpusConfig(families=HELD_OUT, points=(16_000, 17_000))
+    scores = [
+        [round(detector.score(half.points).object_score, 5) for half in sample_pair(440_000_000 + i, corpus)]
+        for i in range(3)
+    ]
+    path = Path(__file__).resolve().parent.parent / "tests" / "goldens" / "embedded.json"
+    path.write_text(json.dumps({"digest": detector.backbone.digest, "object_scores": scores}, indent=1) + "\n")
+    print(path.read_text())
+
+
+if __name__ == "__main__":
+    main()
