@@ -21,9 +21,10 @@ from pointadplus.clip.backbone import Backbone, build_backbone
 from pointadplus.cloud import PointCloud
 from pointadplus.observation import Observer
 from pointadplus.prompts.templates import ANOMALOUS_WORDS, NORMAL_WORDS
-from pointadplus.synthesis.corpus import CorpusConfig, sample_object
+from pointadplus.synthesis.corpus import CorpusConfig, LabelledObject, sample_object
 from pointadplus.synthesis.shapes import HELD_OUT
-from pointadplus.training.pictures import DrawnObject, PictureStream, draw
+from pointadplus.training.cache import load_picture
+from pointadplus.training.pictures import DrawnObject, draw
 from pointadplus.training.pretraining import (
     CHANNELS,
     PretrainConfig,
@@ -35,7 +36,6 @@ from pointadplus.training.pretraining import (
 )
 
 SIDE = TOWER["image_size"] // TOWER["patch_size"]
-ALL = (*CHANNELS, "normal_x", "normal_y", "offset_widest")
 VARIANTS: dict[str, tuple[tuple[str, ...], dict, dict]] = {
     "base": (CHANNELS, {}, {}),
     "plain": (("headlight", "depth"), {}, {}),
@@ -43,29 +43,33 @@ VARIANTS: dict[str, tuple[tuple[str, ...], dict, dict]] = {
     "patch16": (CHANNELS, {"patch_size": 16, "vision_width": 192, "vision_heads": 3}, {}),
     "wide4": (CHANNELS, {"vision_width": 192, "vision_heads": 3, "vision_layers": 4, "vv_start": 3}, {}),
     "vv_all": (CHANNELS, {"vv_start": 2}, {}),
+    "no_spread": (CHANNELS, {}, {"text_spread": 0.0}),
     "patches_only": (CHANNELS, {}, {"image_text": 0.0, "view_state": 0.0}),
     "state_only": (CHANNELS, {}, {"patch_kind": 0.0}),
     "no_stem": (CHANNELS, {"conv_stem": False}, {}),
 }
 
 
-def corpus(folder: Path, count: int) -> tuple[list[DrawnObject], list[DrawnObject]]:
-    """Training objects and held-out-family objects, made once and kept in memory."""
-    observer = Observer(ALL, TOWER["image_size"])
-    stream = PictureStream(observer, 8, CorpusConfig(), seed=900, views=8)
-    train = [stream.make(number) for number in range(count)]
-    held_out = CorpusConfig(families=HELD_OUT)
-    test = []
-    for seed in range(9_990_000_000, 9_990_000_000 + count // 5):
-        thing = sample_object(seed, held_out)
+def corpus(pictures: Path, count: int) -> tuple[ViewBatch, list[DrawnObject]]:
+    """Views of the stored objects, and objects of held-out families made now."""
+    patch, parts = TOWER["patch_size"], []
+    for path in sorted(pictures.glob("*.safetensors")):
+        stored = load_picture(path)
+        thing = LabelledObject(
+            stored.picture.nodes, stored.kinds >= 0, stored.kinds, stored.family, stored.family, stored.kind
+        )
+        parts.append(ViewBatch.of(draw(thing, stored.picture, patch, torch.arange(0, len(stored.picture.index), 2))))
+    observer, test = Observer(CHANNELS, TOWER["image_size"]), []
+    for seed in range(9_990_000_000, 9_990_000_000 + count):
+        thing = sample_object(seed, CorpusConfig(families=HELD_OUT))
         picture = observer.picture(PointCloud.create(thing.points), features=False)
-        test.append(draw(thing, picture, 8, torch.arange(len(picture.index))))
-    return train, test
+        test.append(draw(thing, picture, patch, torch.arange(len(picture.index))))
+    return ViewBatch.cat(parts), test
 
 
 def pick(batch: ViewBatch, channels: tuple[str, ...], patch: int) -> ViewBatch:
     """Only some channels, and targets pooled to a larger patch."""
-    images = batch.images[:, [ALL.index(name) for name in channels]]
+    images = batch.images[:, [CHANNELS.index(name) for name in channels]]
     if patch == 8:
         return replace(batch, images=images)
     grid = lambda value: value.unflatten(1, (SIDE, SIDE))  # noqa: E731
@@ -102,16 +106,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--variants", default=",".join(VARIANTS))
-    parser.add_argument("--objects", type=int, default=240)
-    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--pictures", type=Path, required=True, help="folder that pretrain_embedded.py --keep wrote")
+    parser.add_argument("--objects", type=int, default=40, help="of held-out families, to judge by")
+    parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--batch", type=int, default=48)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    train, test = corpus(arguments.out, arguments.objects)
-    print(f"corpus of {len(train)} + {len(test)} objects: {time.perf_counter() - start:.0f} s", flush=True)
-    views = ViewBatch.cat([ViewBatch.of(thing) for thing in train])
+    views, test = corpus(arguments.pictures, arguments.objects)
+    print(
+        f"{len(views)} views to train on, {len(test)} objects to judge by: {time.perf_counter() - start:.0f} s",
+        flush=True,
+    )
     for name in arguments.variants.split(","):
         channels, tower, losses = VARIANTS[name]
         config = replace(PretrainConfig(steps=arguments.steps, warmup=arguments.steps // 10), **losses)

@@ -135,6 +135,9 @@ class GAggregation(nn.Module):
     alignment with text holds. The equations are ours: of PointAD+ only the abstract is known to us.
     """
 
+    center: Tensor
+    spread: Tensor
+
     def __init__(self, config: AggregationConfig) -> None:
         super().__init__()
         self.config = config

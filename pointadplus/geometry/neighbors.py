@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 
@@ -19,7 +19,7 @@ def knn(
         distances (Q, k) float32 in the unit of the points, indices (Q, k) int64 into `support`.
     """
     found = min(k, len(support))
-    tree = cKDTree(support.detach().cpu().numpy())
+    tree = KDTree(support.detach().cpu().numpy())
     distance, index = tree.query(queries.detach().cpu().numpy(), k=range(1, found + 1), workers=-1)
     distances = torch.from_numpy(distance).to(support.dtype).to(support.device)
     indices = torch.from_numpy(index).to(support.device)

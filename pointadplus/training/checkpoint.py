@@ -57,10 +57,10 @@ def load_checkpoint(
             "not a checkpoint of this run", where=path, expected=f"safetensors with {', '.join(modules)}", found=error
         ) from error
     if optimizer is not None:
-        state: dict[int, dict[str, Tensor]] = {}
+        kept: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             if key.startswith("optimizer/"):
                 _, number, field = key.split("/")
-                state.setdefault(int(number), {})[field] = value
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+                kept.setdefault(int(number), {})[field] = value
+        optimizer.load_state_dict({"state": kept, "param_groups": optimizer.state_dict()["param_groups"]})
     return notes
