@@ -66,18 +66,11 @@ def main() -> None:
     print(f"{arguments.objects} objects of {', '.join(HELD_OUT)}; percent\n")
     print("| geometry | sigma | top | pooled | views | O pooled | P within | P pooled | P-AP |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    base = FusionConfig(geometry=0.7, sigma=1.0, top=0.01, pooled=0.0, views=0.0)
-    grid = [
-        replace(base, geometry=g, sigma=s)
-        for g, s in itertools.product((0.0, 0.3, 0.5, 0.7, 0.85, 1.0), (0.0, 1.0, 2.0))
-    ]
-    grid += [
-        replace(base, top=t, pooled=p) for t, p in itertools.product((0.001, 0.003, 0.01, 0.03), (0.0, 0.25, 0.5, 1.0))
-    ]
-    grid += [
-        replace(base, geometry=1.0, top=t, pooled=p, views=v)
-        for t, p, v in itertools.product((0.003, 0.01), (0.0, 0.5), (0.0, 0.25))
-    ]
+    base = FusionConfig(geometry=0.85, sigma=1.0, top=0.003, pooled=0.5, views=0.0)
+    grid = [replace(base, geometry=share) for share in (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)]
+    grid += [replace(base, sigma=sigma) for sigma in (0.0, 2.0)]
+    grid += [replace(base, top=t, pooled=p) for t, p in itertools.product((0.001, 0.003, 0.01, 0.03), (0.0, 0.5, 1.0))]
+    grid += [replace(base, pooled=p, views=v) for p, v in ((0.0, 0.25), (0.5, 0.25), (0.5, 0.5), (0.0, 1.0))]
     for fusion in grid:
         values = " | ".join(f"{100 * value:.1f}" for value in figures(found, fusion))
         print(f"| {fusion.geometry} | {fusion.sigma} | {fusion.top} | {fusion.pooled} | {fusion.views} | {values} |")

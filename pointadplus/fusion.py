@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -13,22 +14,25 @@ from .geometry.aggregation import PointGraph
 from .geometry.neighbors import smooth
 
 
+EPSILON = 1e-6  # probabilities are kept this far from 0 and 1 where log-odds are taken
+
+
 @dataclass(frozen=True)
 class FusionConfig:
     """How evidence is joined; the defaults won on held-out synthetic families.
 
     Attributes:
-        geometry: weight of the geometry layer's map in the joined map, in [0, 1]; the rest is the rendering layer's.
+        geometry: weight of the geometry layer's log-odds in the joined map, in [0, 1]; the rest is the rendering layer's.
         sigma: of the Gaussian over the point graph, in mean neighbour distances; 0 leaves maps as they are.
         top: share of the points whose mean is the local evidence of an object; one maximum would let an outlier decide.
         pooled: weight in the object score of the geometry layer's attention-pooled feature, in [0, 1].
         views: weight in the object score of the mean over the views' global features; local evidence takes the rest.
     """
 
-    geometry: float = 0.5
+    geometry: float = 0.7
     sigma: float = 1.0
-    top: float = 0.01
-    pooled: float = 0.25
+    top: float = 0.003
+    pooled: float = 0.5
     views: float = 0.0
 
     def __post_init__(self) -> None:
@@ -55,8 +59,14 @@ def join_layers(
     graph: PointGraph,
     config: FusionConfig,
 ) -> Float[Tensor, "m"]:
-    """The joined map, smoothed over the point graph. (M,) in [0, 1]."""
-    joined = (1 - config.geometry) * rendering + config.geometry * geometry
+    """The joined map, smoothed over the point graph. (M,) in [0, 1].
+
+    The layers are joined by the weighted mean of their log-odds (a logarithmic opinion pool). PointAD joins by the mean of
+    probabilities, where the layer with the larger values drowns the one that knows; `benchmarks/fusion_ablation.py`
+    compares.
+    """
+    odds = (1 - config.geometry) * torch.logit(rendering, EPSILON) + config.geometry * torch.logit(geometry, EPSILON)
+    joined = torch.sigmoid(odds)
     return smooth(joined, graph.neighbors, graph.distances, config.sigma).clamp(0, 1)
 
 
