@@ -82,7 +82,8 @@ def pick(batch: ViewBatch, channels: tuple[str, ...], patch: int) -> ViewBatch:
 @torch.no_grad()
 def judge(backbone: Backbone, test: list[DrawnObject], channels: tuple[str, ...]) -> dict[str, float]:
     """Patch AUROC and AP within the object, on the 8-pixel grid, and AUROC of whole objects, on held-out families."""
-    text = backbone.encode_text(backbone.tokenize([NORMAL_WORDS, ANOMALOUS_WORDS]))
+    words = [NORMAL_WORDS, ANOMALOUS_WORDS, "a normal object", "a damaged object"]
+    text = backbone.encode_text(backbone.tokenize(words)).view(2, 2, -1).sum(0)
     scores, labels, objects, damaged = [], [], [], []
     for thing in test:
         batch = pick(ViewBatch.of(thing), channels, 8)

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from baselines_reference import MemoryBank, SelfReference, SurfaceVariation
 
+from baselines import FPFHMemoryBank
 from pointadplus.data import Sample, open_dataset
 from pointadplus.errors import PointADPlusError
 from pointadplus.evaluation import BenchmarkResult, evaluate
@@ -38,6 +39,7 @@ def zero_shot() -> Scorer:
 
 METHODS: Mapping[str, Callable[[], Scorer]] = {
     "pointad+": zero_shot,
+    "memory-bank": FPFHMemoryBank,
     "surface-variation": SurfaceVariation,
     "fpfh-self-reference": SelfReference,
     "fpfh-memory-bank": MemoryBank,

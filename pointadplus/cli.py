@@ -124,7 +124,7 @@ def evaluate(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the scans and the report.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Which objects.")] = 0,
+    seed: Annotated[int, typer.Option(help="Which objects; 1 is a clear case.")] = 1,
 ) -> None:
     """Make a healthy and a damaged object in code, score both with the embedded weights and write the report."""
     from .cloud import PointCloud
