@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save_file
@@ -19,7 +19,7 @@ from .clip.weights import load_backbone
 from .cloud import PointCloud
 from .detection import AnomalyDetector, Detection
 from .errors import ConfigError, WeightsError
-from .fusion import FusionConfig, join_layers, object_score
+from .fusion import EPSILON, FusionConfig, join_layers, object_score
 from .geometry.neighbors import interpolate
 from .model import ModelConfig, PointADPlus
 from .observation import ObservationConfig, Observer, Stopwatch
@@ -65,6 +65,18 @@ class ZeroShotConfig:
             )
         except (KeyError, TypeError) as error:
             raise ConfigError("unknown or missing option", where="ZeroShotConfig", found=error) from error
+
+
+class _Look(NamedTuple):
+    """Log-odds of one look at a cloud.
+
+    `order` (N,) is the cloud's canonical order, the same in every look; `odds` (N, 3) stand in that order, of the
+    rendering, the geometry and the joined map; `total` () is of the object.
+    """
+
+    order: Tensor
+    odds: Tensor
+    total: Tensor
 
 
 class ZeroShotDetector(AnomalyDetector):
@@ -138,26 +150,30 @@ class ZeroShotDetector(AnomalyDetector):
     def score_cloud(self, cloud: PointCloud) -> Detection:
         """Score one cloud; see `Detection`. `layers` holds `rendering`, `geometry` and `joined`."""
         watch = Stopwatch()
-        picture = self.observer.picture(cloud, stopwatch=watch)
+        looks = [self._look(cloud, sample, watch) for sample in range(self.observer.samples(cloud))]
+        # In canonical order to the end: a vectorised sigmoid rounds by an element's place, and places must not matter.
+        maps = torch.stack([look.odds for look in looks]).mean(0).sigmoid()
+        total = torch.stack([look.total for look in looks]).mean(0).sigmoid()
+        columns = torch.empty_like(maps)
+        columns[looks[0].order] = maps
+        layers = dict(zip(("rendering", "geometry", "joined"), columns.unbind(1), strict=True))
+        return Detection(float(total), cloud.to_rows(layers["joined"]), cloud, layers, dict(watch.seconds))
+
+    def _look(self, cloud: PointCloud, sample: int, watch: Stopwatch) -> _Look:
+        picture = self.observer.picture(cloud, sample=sample, stopwatch=watch)
         observation = self.observer.observe(picture, self.backbone, stopwatch=watch)
+        fusion = self.config.model.fusion
         with watch.stage("layers"):
             evidence = self.model(observation, texts=self.texts)
-            fusion = self.config.model.fusion
-            maps = {
-                "rendering": join_layers(
-                    evidence.rendering, evidence.geometry, evidence.graph, replace(fusion, geometry=0.0)
-                ),
-                "geometry": join_layers(
-                    evidence.rendering, evidence.geometry, evidence.graph, replace(fusion, geometry=1.0)
-                ),
-                "joined": join_layers(evidence.rendering, evidence.geometry, evidence.graph, fusion),
-            }
-            total = object_score(maps["joined"], evidence.pooled, evidence.views, fusion)
+            layers = evidence.rendering, evidence.geometry, evidence.graph
+            shares = (0.0, 1.0, fusion.geometry)
+            maps = torch.stack([join_layers(*layers, replace(fusion, geometry=share)) for share in shares], 1)
+            total = object_score(maps[:, 2], evidence.pooled, evidence.views, fusion)
         with watch.stage("to points"):
-            ordered = picture.normalization.apply(cloud.points[picture.order])
-            spread = interpolate(torch.stack(list(maps.values()), 1), picture.nodes, ordered).clamp(0, 1)
-            layers = {name: _unordered(spread[:, column], picture.order) for column, name in enumerate(maps)}
-        return Detection(float(total.clamp(0, 1)), cloud.to_rows(layers["joined"]), cloud, layers, dict(watch.seconds))
+            order = picture.order.roll(sample * self.config.observation.nodes)
+            points = picture.normalization.apply(cloud.points[order])
+            odds = interpolate(torch.logit(maps, EPSILON), picture.nodes, points)
+        return _Look(order, odds, torch.logit(total, EPSILON))
 
     def save(self, path: str | os.PathLike[str], card: dict[str, Any] | None = None) -> None:
         """Write prompts and G-aggregation as one safetensors file with a JSON card beside it.
@@ -183,10 +199,3 @@ class ZeroShotDetector(AnomalyDetector):
 def _options(kind: type, values: dict[str, Any]) -> Any:
     """A config record from what JSON kept of it, where tuples became lists."""
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-
-
-def _unordered(values: Tensor, order: Tensor) -> Tensor:
-    """Values of points in canonical order, back in the caller's."""
-    out = torch.empty_like(values)
-    out[order] = values
-    return out

@@ -13,7 +13,6 @@ from .errors import ConfigError
 from .geometry.aggregation import PointGraph
 from .geometry.neighbors import smooth
 
-
 EPSILON = 1e-6  # probabilities are kept this far from 0 and 1 where log-odds are taken
 
 
@@ -22,7 +21,7 @@ class FusionConfig:
     """How evidence is joined; the defaults won on held-out synthetic families.
 
     Attributes:
-        geometry: weight of the geometry layer's log-odds in the joined map, in [0, 1]; the rest is the rendering layer's.
+        geometry: weight of the geometry layer's log-odds in the joined map, in [0, 1]; the rest is rendering's.
         sigma: of the Gaussian over the point graph, in mean neighbour distances; 0 leaves maps as they are.
         top: share of the points whose mean is the local evidence of an object; one maximum would let an outlier decide.
         pooled: weight in the object score of the geometry layer's attention-pooled feature, in [0, 1].
@@ -61,9 +60,8 @@ def join_layers(
 ) -> Float[Tensor, "m"]:
     """The joined map, smoothed over the point graph. (M,) in [0, 1].
 
-    The layers are joined by the weighted mean of their log-odds (a logarithmic opinion pool). PointAD joins by the mean of
-    probabilities, where the layer with the larger values drowns the one that knows; `benchmarks/fusion_ablation.py`
-    compares.
+    The layers are joined by the weighted mean of their log-odds (a logarithmic opinion pool). In PointAD's mean of
+    probabilities, the layer with the larger values drowns the one that knows (docs/embedded-weights.md).
     """
     odds = (1 - config.geometry) * torch.logit(rendering, EPSILON) + config.geometry * torch.logit(geometry, EPSILON)
     joined = torch.sigmoid(odds)

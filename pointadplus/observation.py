@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ class ObservationConfig:
     Attributes:
         nodes: M, points that features are lifted to and the point graph is built on.
         support: points that give a node its surroundings; a denser scan is thinned to this many.
+        samples: looks at one cloud, each with other nodes; their log-odds are averaged. A score moves less with which
+            points became nodes, and costs as many times more. A cloud that has fewer points gets fewer looks.
         rendered: points that are drawn; None means the nodes. Backbones whose channels include descriptors need None.
         views: name of the view set, see `render.view_rotations`.
         framing, fill: see `RenderConfig`.
@@ -35,6 +38,7 @@ class ObservationConfig:
 
     nodes: int = 8192
     support: int = 20_000
+    samples: int = 1
     rendered: int | None = None
     views: str = "sphere12"
     framing: str = "sphere"
@@ -48,6 +52,10 @@ class ObservationConfig:
                 where="ObservationConfig.nodes",
                 expected="64 ≤ nodes ≤ support",
                 found=self.nodes,
+            )
+        if self.samples < 1:
+            raise ConfigError(
+                "option out of range", where="ObservationConfig.samples", expected="at least 1", found=self.samples
             )
         if self.rendered is not None and self.rendered < self.nodes:
             raise ConfigError(
@@ -148,12 +156,24 @@ class Observer:
         )
         self.renderer = MultiViewRenderer(look)
 
-    def picture(self, cloud: PointCloud, *, features: bool = True, stopwatch: Stopwatch | None = None) -> Picture:
-        """Describe and draw one cloud; `features=False` leaves out the descriptors that no channel shows."""
+    def samples(self, cloud: PointCloud) -> int:
+        """How many looks a cloud gets: no more than it takes to make every point a node once."""
+        return min(self.config.samples, math.ceil(len(cloud) / self.config.nodes))
+
+    def picture(
+        self, cloud: PointCloud, *, sample: int = 0, features: bool = True, stopwatch: Stopwatch | None = None
+    ) -> Picture:
+        """Describe and draw one cloud.
+
+        Args:
+            sample: which look, from 0; each takes the next points of the canonical order as its nodes.
+            features: False leaves out the descriptors that no channel shows.
+            stopwatch: adds up the time.
+        """
         watch = stopwatch or Stopwatch()
         config = self.config
         with watch.stage("descriptors"):
-            order = canonical_order(cloud.points, config.seed)
+            order = canonical_order(cloud.points, config.seed).roll(-sample * config.nodes)
             normalization = cloud.normalization()
             support = normalization.apply(cloud.points[order[: max(config.support, config.rendered or 0)]])
             count = min(config.nodes, len(support))

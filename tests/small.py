@@ -13,7 +13,7 @@ from pointadplus.observation import ObservationConfig
 from pointadplus.prompts.learner import PromptConfig
 
 CHANNELS = ("headlight", "depth", "variation", "offset")
-OBSERVATION = ObservationConfig(nodes=256, support=900, views="sphere4")
+OBSERVATION = ObservationConfig(nodes=256, support=900, samples=2, views="sphere4")
 MODEL = ModelConfig(hidden=16, neighbors=6, strides=(1, 4), prompts=PromptConfig(context=4))
 
 

@@ -17,6 +17,7 @@ from pointadplus.detector import ZeroShotConfig
 from pointadplus.errors import CloudError, ConfigError, WeightsError
 from pointadplus.fusion import FusionConfig, join_layers, object_score, top_mean
 from pointadplus.geometry.aggregation import build_graph
+from pointadplus.model import PointADPlus
 from pointadplus.observation import ObservationConfig, Observer
 from tests.small import CHANNELS, MODEL, OBSERVATION, small_backbone_file, small_detector
 
@@ -78,7 +79,7 @@ def test_threads_do_not_change_a_score(detector):
 
 def test_moving_and_scaling_the_object_changes_little(detector):
     points = blob()
-    still, moved = detector.score(points), detector.score(points * 0.001 + torch.tensor([1.0, 2.0, 3.0]))
+    still, moved = detector.score(points), detector.score(points * 0.001 + torch.tensor([0.01, 0.02, 0.03]))
     torch.testing.assert_close(still.point_scores, moved.point_scores, atol=0.05, rtol=0)
 
 
@@ -134,6 +135,8 @@ def test_scoring_leaves_the_global_random_state(detector):
     np.random.seed(3)  # noqa: NPY002 - the global state is what must not move
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     detector.score(blob())
+    first, second = (PointADPlus(detector.backbone, MODEL).state_dict() for _ in range(2))
+    assert all(torch.equal(first[key], second[key]) for key in first), "equal seeds give equal weights"
     assert torch.equal(before[0], torch.get_rng_state())
     assert (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
 
@@ -195,10 +198,26 @@ def test_observation_options_out_of_range_are_refused():
         ObservationConfig(nodes=100, support=50)
     with pytest.raises(ConfigError, match="out of range"):
         ObservationConfig(nodes=100, support=500, rendered=50)
+    with pytest.raises(ConfigError, match="out of range"):
+        replace(OBSERVATION, samples=0)
     with pytest.raises(ConfigError, match="descriptor channels"):
         Observer(CHANNELS, 32, replace(OBSERVATION, rendered=1000))
     with pytest.raises(ConfigError, match="out of range"):
         replace(MODEL, temperature=0.0)
+
+
+def test_each_look_takes_other_nodes_and_looks_are_averaged(detector):
+    cloud = PointCloud.create(blob())
+    first, second = (detector.observer.picture(cloud, sample=sample) for sample in range(2))
+    assert torch.cdist(first.nodes, second.nodes).min() > 0
+    assert detector.observer.samples(cloud) == 2
+    assert detector.observer.samples(PointCloud.create(blob(200))) == 1
+    from pointadplus.observation import Stopwatch
+
+    looks = [detector._look(cloud, sample, Stopwatch()) for sample in range(2)]
+    assert torch.equal(looks[0].order, looks[1].order)
+    expected = (looks[0].odds + looks[1].odds)[:, 2].div(2).sigmoid()
+    torch.testing.assert_close(detector.score(cloud).point_scores[looks[0].order], expected)
 
 
 def test_an_observer_without_descriptor_channels_draws_more_points_than_nodes():

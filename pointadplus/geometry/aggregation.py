@@ -30,6 +30,7 @@ class AggregationConfig:
         strides: one hop each; a hop's neighbours are taken among every s-th node, so a larger stride reaches further.
         feature_dropout: share of the objects in training whose CLIP features are withheld from the node states, so
             that the layer learns to read geometry too.
+        seed: of the fresh weights and of that withholding.
     """
 
     feature_dim: int
@@ -38,6 +39,7 @@ class AggregationConfig:
     neighbors: int = 12
     strides: tuple[int, ...] = (1, 4, 16, 1)
     feature_dropout: float = 0.25
+    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,9 +143,15 @@ class GAggregation(nn.Module):
     def __init__(self, config: AggregationConfig) -> None:
         super().__init__()
         self.config = config
-        hidden = config.hidden
+        self.generator = torch.Generator().manual_seed(config.seed)
         self.register_buffer("center", torch.zeros(config.descriptor_dim))
         self.register_buffer("spread", torch.ones(config.descriptor_dim))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self._build(config)
+
+    def _build(self, config: AggregationConfig) -> None:
+        hidden = config.hidden
         self.from_descriptors = nn.Sequential(
             nn.Linear(config.descriptor_dim, 2 * hidden), nn.GELU(), nn.Linear(2 * hidden, hidden)
         )
@@ -166,7 +174,7 @@ class GAggregation(nn.Module):
         """Geometry-aware unit features (M, D), and the attention (M,) that pools them into one object feature."""
         standard = ((descriptors - self.center) / self.spread).clamp(-5, 5)
         lifted = self.from_features(features)
-        if self.training and torch.rand((), device=features.device) < self.config.feature_dropout:
+        if self.training and torch.rand((), generator=self.generator) < self.config.feature_dropout:
             lifted = torch.zeros_like(lifted)
         state = self.from_descriptors(standard) + lifted
         for stride, hop in zip(self.config.strides, self.hops, strict=True):

@@ -20,7 +20,7 @@ def knn(
     """
     found = min(k, len(support))
     tree = KDTree(support.detach().cpu().numpy())
-    distance, index = tree.query(queries.detach().cpu().numpy(), k=range(1, found + 1), workers=-1)
+    distance, index = tree.query(queries.detach().cpu().numpy(), k=list(range(1, found + 1)), workers=-1)
     distances = torch.from_numpy(distance).to(support.dtype).to(support.device)
     indices = torch.from_numpy(index).to(support.device)
     if found < k:
