@@ -156,7 +156,7 @@ class ZeroShotDetector(AnomalyDetector):
         total = torch.stack([look.total for look in looks]).mean(0).sigmoid()
         columns = torch.empty_like(maps)
         columns[looks[0].order] = maps
-        layers = dict(zip(("rendering", "geometry", "joined"), columns.unbind(1), strict=True))
+        layers: dict[str, Tensor] = dict(zip(("rendering", "geometry", "joined"), columns.unbind(1), strict=True))
         return Detection(float(total), cloud.to_rows(layers["joined"]), cloud, layers, dict(watch.seconds))
 
     def _look(self, cloud: PointCloud, sample: int, watch: Stopwatch) -> _Look:

@@ -61,7 +61,7 @@ def test_golden_scores(pairs):
 
 
 def test_turning_the_object_moves_scores_no_more_than_measured(detector, pairs):
-    """benchmarks/rotation.py puts the standard deviation over poses near 0.07, most of it from which points are nodes."""
+    """benchmarks/rotation.py puts the standard deviation over poses near 0.07, from which points become nodes."""
     _, _, damaged, still = pairs[2]
     q, r = torch.linalg.qr(torch.randn(2, 3, 3, generator=torch.Generator().manual_seed(0)))
     q = q * torch.sign(torch.diagonal(r, dim1=1, dim2=2))[:, None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from scipy.spatial import KDTree
@@ -20,7 +22,8 @@ def knn(
     """
     found = min(k, len(support))
     tree = KDTree(support.detach().cpu().numpy())
-    distance, index = tree.query(queries.detach().cpu().numpy(), k=list(range(1, found + 1)), workers=-1)
+    ranks: Any = range(1, found + 1)  # SciPy's stubs know k as an int; a sequence keeps the axis where k = 1
+    distance, index = tree.query(queries.detach().cpu().numpy(), k=ranks, workers=-1)
     distances = torch.from_numpy(distance).to(support.dtype).to(support.device)
     indices = torch.from_numpy(index).to(support.device)
     if found < k:
