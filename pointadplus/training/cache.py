@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,13 +48,14 @@ def save_picture(path: Path, picture: Picture, thing: LabelledObject) -> None:
         "visible": picture.visible,
         "kinds": thing.kinds[picture.order[:nodes]].to(torch.int8),
     }
+    write_tensors(path, tensors, {"family": thing.family, "kind": thing.kind})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], card: dict[str, str]) -> None:
+    """Write a safetensors file whole or not at all, so that a run killed at any moment leaves no half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file(
-        {key: value.contiguous() for key, value in tensors.items()},
-        temporary,
-        {"family": thing.family, "kind": thing.kind},
-    )
+    save_file({key: value.detach().contiguous() for key, value in tensors.items()}, temporary, card)
     os.replace(temporary, path)
 
 

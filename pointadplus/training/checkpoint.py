@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import WeightsError
+from .cache import write_tensors
 
 
 def save_checkpoint(
@@ -23,14 +22,8 @@ def save_checkpoint(
     tensors = {f"{name}/{key}": value for name, state in modules.items() for key, value in state.items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{key}": torch.as_tensor(value) for key, value in state.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    save_file(
-        {key: value.detach().clone().contiguous() for key, value in tensors.items()},
-        temporary,
-        {"notes": json.dumps(notes)},
-    )
-    os.replace(temporary, path)
+    # Cloned, for safetensors refuses tensors that share memory, as an average may with its model.
+    write_tensors(path, {key: value.clone() for key, value in tensors.items()}, {"notes": json.dumps(notes)})
 
 
 def load_checkpoint(

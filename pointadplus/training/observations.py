@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,11 @@ from pathlib import Path
 import torch
 from jaxtyping import Float, Int
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ..clip.backbone import Backbone
 from ..observation import Observation, Observer
-from .cache import load_picture
+from .cache import load_picture, write_tensors
 from .pictures import patch_targets
 
 
@@ -68,13 +66,7 @@ def _save(path: Path, lesson: Lesson) -> None:
         "views": seen.views, "kinds": lesson.kinds.to(torch.int8), "share": lesson.share, "solid": lesson.solid,
         "shape": torch.tensor([*seen.grid, seen.image_size]),
     }  # fmt: skip
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file(
-        {key: value.contiguous() for key, value in tensors.items()},
-        temporary,
-        {"family": lesson.family, "kind": lesson.kind},
-    )
-    os.replace(temporary, path)
+    write_tensors(path, tensors, {"family": lesson.family, "kind": lesson.kind})
 
 
 def load_lesson(path: Path) -> Lesson:
