@@ -1,6 +1,6 @@
-"""Short, equal runs that compare image channels, patch sizes and losses before a long run of `pretrain_embedded.py`.
+"""Short, equal runs that compare channels, resolutions, towers and losses before a long run of `pretrain_embedded.py`.
 
-python benchmarks/pretrain_trials.py --out runs/trials --variants base,plain --steps 120
+python benchmarks/pretrain_trials.py --pictures runs/pictures --out runs/trials --steps 640
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ import argparse
 import json
 import random
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from pretrain_embedded import TOWER
 from sklearn.metrics import average_precision_score, roc_auc_score
+from torch.nn.functional import interpolate
 
 from pointadplus.clip.architecture import BackboneConfig
 from pointadplus.clip.backbone import Backbone, build_backbone
@@ -36,60 +37,83 @@ from pointadplus.training.pretraining import (
 )
 
 SIDE = TOWER["image_size"] // TOWER["patch_size"]
-VARIANTS: dict[str, tuple[tuple[str, ...], dict, dict]] = {
-    "base": (CHANNELS, {}, {}),
-    "plain": (("headlight", "depth"), {}, {}),
-    "shape": (("headlight", "depth", "variation_fine", "variation", "variation_wide"), {}, {}),
-    "patch16": (CHANNELS, {"patch_size": 16, "vision_width": 192, "vision_heads": 3}, {}),
-    "wide4": (CHANNELS, {"vision_width": 192, "vision_heads": 3, "vision_layers": 4, "vv_start": 3}, {}),
-    "vv_all": (CHANNELS, {"vv_start": 2}, {}),
-    "no_spread": (CHANNELS, {}, {"text_spread": 0.0}),
-    "patches_only": (CHANNELS, {}, {"image_text": 0.0, "view_state": 0.0}),
-    "state_only": (CHANNELS, {}, {"patch_kind": 0.0}),
-    "no_stem": (CHANNELS, {"conv_stem": False}, {}),
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What differs from the first one: the channels, fields of `BackboneConfig`, fields of `PretrainConfig`."""
+
+    channels: tuple[str, ...] = CHANNELS
+    tower: dict = field(default_factory=dict)
+    losses: dict = field(default_factory=dict)
+
+    @property
+    def shape(self) -> BackboneConfig:
+        """The whole tower."""
+        count = len(self.channels)
+        values = {**TOWER, **self.tower, "channels": self.channels, "mean": (0.0,) * count, "std": (1.0,) * count}
+        return BackboneConfig(**values)
+
+    @property
+    def patch(self) -> int:
+        """Side of a patch in pixels of the stored views, which are `TOWER["image_size"]` wide."""
+        return self.shape.patch_size * TOWER["image_size"] // self.shape.image_size
+
+    def see(self, images: torch.Tensor) -> torch.Tensor:
+        """The variant's channels, at its size."""
+        images, size = images[:, [CHANNELS.index(name) for name in self.channels]].float(), self.shape.image_size
+        return images if images.shape[-1] == size else interpolate(images, size=(size, size), mode="area")
+
+
+VARIANTS = {
+    "base": Variant(),
+    "plain": Variant(("headlight", "depth")),
+    "shape": Variant(("headlight", "depth", "variation_fine", "variation", "variation_wide")),
+    "patch16": Variant(tower={"patch_size": 16, "vision_width": 192, "vision_heads": 3}),
+    "size64": Variant(tower={"image_size": 64}),
+    "size64_patch4": Variant(tower={"image_size": 64, "patch_size": 4}),
+    "wide4": Variant(tower={"vision_width": 192, "vision_heads": 3, "vision_layers": 4, "vv_start": 3}),
+    "no_stem": Variant(tower={"conv_stem": False}),
+    "vv_early": Variant(tower={"vv_start": 2}),
+    "no_spread": Variant(losses={"text_spread": 0.0}),
+    "patches_only": Variant(losses={"image_text": 0.0, "view_state": 0.0}),
+    "state_only": Variant(losses={"patch_kind": 0.0}),
 }
 
 
-def corpus(pictures: Path, count: int) -> tuple[ViewBatch, list[DrawnObject]]:
-    """Views of the stored objects, and objects of held-out families made now."""
-    patch, parts = TOWER["patch_size"], []
+def corpus(pictures: Path, patch: int) -> ViewBatch:
+    """Every other view of the stored objects."""
+    parts = []
     for path in sorted(pictures.glob("*.safetensors")):
         stored = load_picture(path)
         thing = LabelledObject(
             stored.picture.nodes, stored.kinds >= 0, stored.kinds, stored.family, stored.family, stored.kind
         )
         parts.append(ViewBatch.of(draw(thing, stored.picture, patch, torch.arange(0, len(stored.picture.index), 2))))
+    return ViewBatch.cat(parts)
+
+
+def held_out(count: int) -> list[DrawnObject]:
+    """Objects of families that no stored object is of, made now."""
     observer, test = Observer(CHANNELS, TOWER["image_size"]), []
     for seed in range(9_990_000_000, 9_990_000_000 + count):
         thing = sample_object(seed, CorpusConfig(families=HELD_OUT))
         picture = observer.picture(PointCloud.create(thing.points), features=False)
-        test.append(draw(thing, picture, patch, torch.arange(len(picture.index))))
-    return ViewBatch.cat(parts), test
-
-
-def pick(batch: ViewBatch, channels: tuple[str, ...], patch: int) -> ViewBatch:
-    """Only some channels, and targets pooled to a larger patch."""
-    images = batch.images[:, [CHANNELS.index(name) for name in channels]]
-    if patch == 8:
-        return replace(batch, images=images)
-    grid = lambda value: value.unflatten(1, (SIDE, SIDE))  # noqa: E731
-    solid = torch.nn.functional.avg_pool2d(grid(batch.solid)[:, None], 2).flatten(1)
-    labelled = torch.nn.functional.avg_pool2d(grid(batch.solid * batch.share)[:, None], 2).flatten(1)
-    kind = torch.nn.functional.max_pool2d(grid(batch.kind)[:, None].float(), 2).flatten(1).long()
-    return replace(batch, images=images, solid=solid, share=labelled / solid.clamp_min(1e-6), kind=kind)
+        test.append(draw(thing, picture, TOWER["patch_size"], torch.arange(len(picture.index))))
+    return test
 
 
 @torch.no_grad()
-def judge(backbone: Backbone, test: list[DrawnObject], channels: tuple[str, ...]) -> dict[str, float]:
-    """Patch AUROC and AP within the object, on the 8-pixel grid, and AUROC of whole objects, on held-out families."""
+def judge(backbone: Backbone, test: list[DrawnObject], variant: Variant) -> dict[str, float]:
+    """Patch AUROC and AP on the first variant's grid, and AUROC of whole objects, pooled over held-out families."""
     words = [NORMAL_WORDS, ANOMALOUS_WORDS, "a normal object", "a damaged object"]
     text = backbone.encode_text(backbone.tokenize(words)).view(2, 2, -1).sum(0)
     scores, labels, objects, damaged = [], [], [], []
     for thing in test:
-        batch = pick(ViewBatch.of(thing), channels, 8)
-        tokens = backbone.encode_image(backbone.normalize(batch.images.float()))
+        batch = ViewBatch.of(thing)
+        tokens = backbone.encode_image(backbone.normalize(variant.see(batch.images)))
         logit = (tokens.patch_features @ (text[1] - text[0])).unflatten(1, tokens.grid)
-        logit = torch.nn.functional.interpolate(logit[:, None], size=(SIDE, SIDE), mode="bilinear").flatten(1)
+        logit = interpolate(logit[:, None], size=(SIDE, SIDE), mode="bilinear").flatten(1)
         solid = batch.solid > 0.5
         scores.append(logit[solid])
         labels.append(batch.share[solid] > 0.1)
@@ -107,36 +131,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--variants", default=",".join(VARIANTS))
-    parser.add_argument("--pictures", type=Path, required=True, help="folder that pretrain_embedded.py --keep wrote")
+    parser.add_argument("--pictures", type=Path, required=True, help="folder that `pretrain_embedded.py --keep` wrote")
     parser.add_argument("--objects", type=int, default=40, help="of held-out families, to judge by")
-    parser.add_argument("--steps", type=int, default=250)
+    parser.add_argument("--steps", type=int, default=640)
     parser.add_argument("--batch", type=int, default=48)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    views, test = corpus(arguments.pictures, arguments.objects)
-    print(
-        f"{len(views)} views to train on, {len(test)} objects to judge by: {time.perf_counter() - start:.0f} s",
-        flush=True,
-    )
+    test = held_out(arguments.objects)
+    print(f"{len(test)} objects to judge by: {time.perf_counter() - start:.0f} s", flush=True)
+    views, patch = None, 0
     for name in arguments.variants.split(","):
-        channels, tower, losses = VARIANTS[name]
-        config = replace(PretrainConfig(steps=arguments.steps, warmup=arguments.steps // 10), **losses)
-        shape = BackboneConfig(
-            **{**TOWER, **tower}, channels=channels, mean=(0.0,) * len(channels), std=(1.0,) * len(channels)
-        )
-        backbone = build_backbone(shape, seed=0)
+        variant = VARIANTS[name]
+        if views is None or patch != variant.patch:
+            patch = variant.patch
+            views = corpus(arguments.pictures, patch)
+        config = replace(PretrainConfig(steps=arguments.steps, warmup=arguments.steps // 10), **variant.losses)
+        backbone = build_backbone(variant.shape, seed=0)
         optimizer = torch.optim.AdamW(parameter_groups(backbone.model, config.weight_decay), betas=(0.9, 0.98))
         loss, start = PretrainLoss(config), time.perf_counter()
         for step in range(config.steps):
             rng = random.Random(step)
             batch = turned(views[[rng.randrange(len(views)) for _ in range(arguments.batch)]], rng)
+            batch = replace(batch, images=variant.see(batch.images))
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, config)
             optimizer.zero_grad()
-            total = torch.stack(list(loss(backbone, pick(batch, channels, shape.patch_size), rng).values())).sum()
-            total.backward()
+            torch.stack(list(loss(backbone, batch, rng).values())).sum().backward()
             torch.nn.utils.clip_grad_norm_(backbone.model.parameters(), 1.0)
             optimizer.step()
         seconds = time.perf_counter() - start
@@ -144,7 +166,7 @@ def main() -> None:
             "variant": name,
             "steps": config.steps,
             "views_per_second": round(config.steps * arguments.batch / seconds, 1),
-            **{key: round(value, 3) for key, value in judge(backbone, test, channels).items()},
+            **{key: round(value, 3) for key, value in judge(backbone, test, variant).items()},
         }
         print(json.dumps(row), flush=True)
         with (arguments.out / "trials.jsonl").open("a") as file:

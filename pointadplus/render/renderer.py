@@ -17,7 +17,7 @@ from ..geometry.neighbors import knn
 from ..geometry.normals import estimate_normals
 from .cameras import Cameras, frame_cameras, view_rotations
 from .correspondence import visible_points
-from .rasterizer import rasterize
+from .rasterizer import front_points, nearest_in_image, rasterize, within
 from .shading import shade
 
 MIN_SLOPE = 0.5  # ours: room for noise and curvature where the surface faces the eye
@@ -34,6 +34,8 @@ class RenderConfig:
         fill: share of the image that the object's sphere spans, in (0, 1].
         splat: radius of a splat in units of `point_spacing`; ours: about
             what a random sample of a closed surface needs to show no pinhole.
+        core: share of a splat's radius within which a pixel shows the point that falls nearest to it, and not the
+            one that is nearest to the eye: edges and small defects stay as sharp as the points are dense.
         min_radius: of a splat, in pixels; at least √½, so that a point always covers its own pixel.
         max_radius: of a splat, as a share of the image's side.
         max_slope: tangent of the steepest inclination at which a surface must not hide its own points.
@@ -44,6 +46,7 @@ class RenderConfig:
     framing: str = "sphere"
     fill: float = 0.9
     splat: float = 1.8
+    core: float = 0.5
     min_radius: float = 0.75
     max_radius: float = 0.1
     max_slope: float = 2.0
@@ -53,6 +56,7 @@ class RenderConfig:
             "image_size": (8, 8192),
             "fill": (0.05, 1.0),
             "splat": (0.1, 10.0),
+            "core": (0.0, 1.0),
             "min_radius": (math.sqrt(0.5), 64.0),
             "max_radius": (0.0, 0.5),
             "max_slope": (0.5, 100.0),
@@ -116,16 +120,40 @@ class MultiViewRenderer:
         return len(self.rotations)
 
     def render(self, cloud: PointCloud, device: torch.device | str = "cpu") -> Views:
-        """Rasterise a cloud on a device; a cloud without normals gets estimated ones."""
+        """Rasterise a cloud on a device; a cloud without normals gets estimated ones.
+
+        Each pixel that holds points is given a splat at the nearest of them. These splats, large enough to leave no
+        gap, say what hides what. A pixel then shows, of the splats' points that are seen, the one that falls nearest
+        to its centre; where none falls near, the front splat fills the hole, but only inside the morphological closing
+        of the points' pixels by a splat, so that silhouettes do not grow.
+        """
         config = self.config
         points = cloud.points.to(device)
         normals = (estimate_normals(cloud.points) if cloud.normals is None else cloud.normals).to(device)
         cameras = frame_cameras(points, self.rotations, config.image_size, config.framing, config.fill)
+        spacing = point_spacing(cloud.points)
         pixels, depth = cameras.project(points)
-        radius = self._splat_radius(cameras, depth, point_spacing(cloud.points))
-        index, zbuffer = rasterize(pixels, depth, radius, config.image_size)
+        radius = self._splat_radius(cameras, depth, spacing)
+
+        front = front_points(pixels, depth, config.image_size)
+        at_front = lambda values: values.gather(1, front.clamp_min(0))  # noqa: E731
+        places = torch.stack([at_front(pixels[..., 0]), at_front(pixels[..., 1])], -1)
+        reach = at_front(radius)
+        splats, zbuffer = rasterize(places, torch.where(front < 0, -1.0, at_front(depth)), reach, config.image_size)
         visible = visible_points(pixels, depth, zbuffer, self._tolerance(cameras, points, normals, depth, radius))
-        return Views(index, zbuffer, pixels, visible, cameras, normals)
+
+        core = (config.core * reach).clamp_min(config.min_radius)
+        nearest = nearest_in_image(places, at_front(visible) & (front >= 0), core, config.image_size)
+        typical = float(self._splat_radius(cameras, cameras.distance[:, None], spacing).min())
+        filled = torch.where(within(splats >= 0, typical), splats, -1)
+        shown = torch.where(nearest >= 0, nearest, filled).flatten(1)
+        solid = shown >= 0
+        index = torch.where(solid, front.gather(1, shown.clamp_min(0)), -1)
+        shown_depth = torch.where(solid, depth.gather(1, index.clamp_min(0)), torch.inf)
+        # What a pixel shows is visible, also where it fills a hole beside a nearer splat.
+        visible |= torch.zeros_like(visible).scatter_reduce_(1, index.clamp_min(0), solid, "amax")
+        size = (len(index), config.image_size, config.image_size)
+        return Views(index.view(size), shown_depth.view(size), pixels, visible, cameras, normals)
 
     def _splat_radius(self, cameras: Cameras, depth: Tensor, spacing: float) -> Float[Tensor, "v n"]:
         """(V, N) pixels: one size in space, in perspective."""
