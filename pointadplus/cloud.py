@@ -126,7 +126,7 @@ class PointCloud:
             CloudError: wrong shape, no finite point, or attributes that do not fit.
         """
         where = source or "points"
-        array = _array(points, where)
+        array = as_numbers(points, where)
         if array.ndim == 3 and array.shape[2] == 3:
             grid = (array.shape[0], array.shape[1])
             array = array.reshape(-1, 3)
@@ -151,7 +151,7 @@ class PointCloud:
         def attribute(value: Any, name: str) -> Tensor | None:
             if value is None:
                 return None
-            extra = _array(value, name)
+            extra = as_numbers(value, name)
             divisor = 255.0 if name == "colors" and extra.dtype.kind in "ui" else 1.0
             if extra.size != total * 3:
                 raise CloudError(f"{name} do not fit the points", where=where, expected=(total, 3), found=extra.shape)
@@ -216,7 +216,12 @@ class PointCloud:
         return replace(self, points=norm.apply(self.points)), norm
 
 
-def _array(value: Any, where: str) -> np.ndarray:
+def as_numbers(value: Any, where: str) -> np.ndarray:
+    """An array of real numbers, of any shape, from anything array-like.
+
+    Raises:
+        CloudError: it holds something else; the error says `where`.
+    """
     if isinstance(value, Tensor):
         value = value.detach().cpu().numpy()
     try:

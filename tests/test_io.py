@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import io
 import json
 import os
@@ -18,14 +17,14 @@ import pytest
 import torch
 
 import pointadplus.io
-from pointadplus import _formats, _meshes, _pcd, _ply
-from pointadplus._formats import RawCloud, read_text, unit_colors
-from pointadplus._meshes import sample_surface
-from pointadplus._pcd import lzf_decompress
-from pointadplus._ply import read_ply
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import CloudError, CloudReadError, CloudWriteError, ConfigError
-from pointadplus.io import READABLE, WRITABLE, from_object, read_cloud, write_cloud
+from pointadplus.io import READABLE, WRITABLE, from_object, objects, read_cloud, write_cloud
+from pointadplus.io.formats import RawCloud, unit_colors
+from pointadplus.io.pcd import lzf_decompress
+from pointadplus.io.ply import read_ply
+from pointadplus.io.sampling import sample_surface
+from pointadplus.io.tables import read_text
 
 # Multiples of 1/64, so that every encoding, and the digits of a text, hold them exactly.
 POINTS = np.random.default_rng(0).integers(-640, 640, (24, 3)).astype(np.float64) / 64
@@ -499,7 +498,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pointadplus.io.write_ply", full)
+    monkeypatch.setattr("pointadplus.io.writing.write_ply", full)
     with pytest.raises(CloudWriteError, match="No space left"):
         write_cloud(path, PointCloud.create(POINTS))
     assert path.read_bytes() == b"old"
@@ -700,7 +699,7 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_scenes_that_loop_or_multiply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     attempt(put(tmp_path, "loop.glb", gltf(nodes=[{"mesh": 0, "children": [1]}, {"mesh": 0, "children": [0]}])))
-    monkeypatch.setattr(_meshes, "MAX_INFLATED", 10_000)
+    monkeypatch.setattr(objects, "MAX_INFLATED", 10_000)
     many = [{"children": list(range(1, 100))}, *[{"mesh": 0}] * 99]
     with pytest.raises(CloudReadError, match="too large"):
         read_cloud(put(tmp_path, "many.glb", gltf(nodes=many)))
@@ -716,7 +715,7 @@ def test_every_readable_extension_is_tested() -> None:
 
 
 def test_heavy_readers_are_imported_only_when_needed() -> None:
-    for module in (pointadplus.io, _formats, _meshes, _pcd, _ply):
-        imports = [node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.Import)]
+    for path in Path(pointadplus.io.__file__).parent.glob("*.py"):
+        imports = [node for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, ast.Import)]
         names = {alias.name for node in imports for alias in node.names}
         assert not names & {"open3d", "trimesh", "tifffile"}

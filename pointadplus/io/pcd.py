@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ._formats import MAX_INFLATED, RawCloud, check_blank, check_bytes, from_fields, text_table, whole_number
-from .errors import CloudReadError
+from ..errors import CloudReadError
+from .formats import MAX_INFLATED, RawCloud, check_blank, check_bytes, from_fields, text_table, whole_number
 
 _PCL_NAMES = {"nx": "normal_x", "ny": "normal_y", "nz": "normal_z"}
 

@@ -13,17 +13,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ._formats import (
-    RawCloud,
-    check_blank,
-    check_bytes,
-    counted,
-    fan,
-    from_fields,
-    text_table,
-    whole_number,
-)
-from .errors import CloudReadError
+from ..errors import CloudReadError
+from .formats import RawCloud, check_blank, check_bytes, counted, fan, from_fields, text_table, whole_number
 
 _TYPES = {
     **{

@@ -1,0 +1,82 @@
+"""Meshes: OFF read here, and STL, OBJ and glTF through trimesh behind guards."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+
+from ..errors import CloudReadError
+from .formats import MAX_INFLATED, RawCloud, check_bytes, counted, fan, text_table, whole_number
+from .objects import from_trimesh
+
+
+def read_off(data: bytes) -> RawCloud:
+    """OFF, COFF and NOFF: vertices, then polygons. Trimesh would not notice that the last polygons are missing."""
+    lines = [line.split("#")[0].strip() for line in data.decode("ascii").split("\n")]
+    lines = [line for line in lines if line]
+    first = lines[0].split() if lines else [""]
+    if first[0] not in ("OFF", "COFF", "NOFF"):
+        raise CloudReadError("malformed header", expected="OFF", found=repr(first[0][:20]))
+    at = 1 if len(first) > 1 else 2  # ModelNet writes the counts beside the keyword
+    counts = first[1:] if at == 1 else lines[1].split()
+    vertices, faces = whole_number(counts[0], "the count of vertices"), whole_number(counts[1], "the count of faces")
+    if len(lines) != at + vertices + faces:
+        raise CloudReadError("rows do not fit the header", expected=f"{vertices + faces} rows", found=len(lines) - at)
+    points = text_table("\n".join(lines[at : at + vertices]))[:, :3]
+    polygons = [counted(line.split()) for line in lines[at + vertices :]]
+    return RawCloud(points, faces=fan(polygons) if polygons else None)
+
+
+def read_scene(data: bytes, path: Path) -> RawCloud:
+    """STL, OBJ, GLB or GLTF: every instance of every mesh, in the scene's frame."""
+    import trimesh
+    from trimesh.resolvers import FilePathResolver
+
+    suffix = path.suffix.lower()
+    if suffix == ".stl":
+        _guard_stl(data)
+    elif suffix in (".glb", ".gltf"):
+        _guard_gltf(data, path)
+    resolver = FilePathResolver(str(path)) if suffix == ".gltf" else None
+    with warnings.catch_warnings():  # what trimesh warns of is either refused below or of no concern to points
+        warnings.simplefilter("ignore")
+        scene = trimesh.load_scene(
+            io.BytesIO(data), file_type=suffix[1:], resolver=resolver, process=False, skip_materials=True
+        )
+        return from_trimesh(scene)
+
+
+def _guard_stl(data: bytes) -> None:
+    """Trimesh reads what it can of a text that stops early; a binary file it checks itself."""
+    binary = len(data) >= 84 and len(data) == 84 + 50 * int(np.frombuffer(data, "<u4", 1, 80)[0])
+    if not binary and not (data.lstrip()[:5].lower() == b"solid" and b"endsolid" in data[-512:].lower()):
+        raise CloudReadError(
+            "the STL is truncated, or its header is wrong",
+            expected="84 + 50·F bytes, or solid … endsolid",
+            found=f"{len(data)} bytes",
+        )
+
+
+def _guard_gltf(data: bytes, path: Path) -> None:
+    """A header may ask for any amount of memory, and for any file of the machine: refuse before trimesh obeys."""
+    if data[:4] == b"glTF":
+        check_bytes(20, len(data), "GLB header")
+        total, length = (int(n) for n in np.frombuffer(data, "<u4", 2, 8))
+        check_bytes(max(total, 20 + length), len(data), "GLB")
+        data = data[20 : 20 + length]
+    header = json.loads(data)
+    sizes = [int(view["byteLength"]) for view in header.get("bufferViews", [])]
+    sizes += [64 * int(accessor["count"]) for accessor in header.get("accessors", [])]  # at most 4 × 4 floats each
+    if min(sizes, default=0) < 0 or sum(sizes) > MAX_INFLATED:
+        raise CloudReadError("absurd counts in the header", expected=f"at most {MAX_INFLATED} bytes", found=sum(sizes))
+    folder = path.parent.resolve()
+    for uri in (buffer.get("uri", "") for buffer in header.get("buffers", [])):
+        for name in {uri, unquote(uri)} if not uri.startswith("data:") else ():
+            target = (folder / name).resolve()
+            if name and target.exists() and not (target.is_file() and target.is_relative_to(folder)):
+                raise CloudReadError("a buffer is no file of this folder", expected="a file beside it", found=uri[:200])

@@ -1,0 +1,104 @@
+"""Reading files, guarded: `read_cloud`, and `read_file`, on which `read_mesh` stands too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from ..cloud import PointCloud
+from ..errors import CloudError, CloudReadError
+from .formats import RawCloud
+from .meshes import read_off, read_scene
+from .pcd import read_pcd
+from .ply import read_ply
+from .sampling import check_sampling, to_cloud
+from .tables import read_npy, read_npz, read_text, read_tiff
+
+_Built = TypeVar("_Built")
+
+_READERS: dict[str, Callable[[bytes], RawCloud]] = {
+    ".pcd": read_pcd,
+    ".ply": read_ply,
+    ".off": read_off,
+    ".npy": read_npy,
+    ".npz": read_npz,
+    **dict.fromkeys((".tif", ".tiff"), read_tiff),
+    **dict.fromkeys((".xyz", ".txt", ".csv", ".asc"), read_text),
+}
+_SCENES = (".stl", ".obj", ".glb", ".gltf")
+
+#: Extensions that `read_cloud` reads.
+READABLE = tuple(sorted((*_READERS, *_SCENES)))
+
+
+def read_cloud(path: str | os.PathLike[str], *, points: int = 100_000, seed: int = 0) -> PointCloud:
+    """Read a scan, or sample a mesh.
+
+    Clouds: PCD (ascii, binary, compressed; organised scans keep their grid), PLY (ascii, binary), text tables (XYZ,
+    TXT, CSV, ASC), NPY, NPZ, TIFF (with tifffile). Meshes: PLY with faces, OBJ, STL, OFF, GLB, GLTF. The extension
+    decides. In tables without names, columns after x, y, z are told apart by their values: normals have unit length.
+    Rows that are not finite are dropped and counted (`PointCloud.rows`). Coordinates stay in the file's unit and frame.
+
+    Args:
+        path: the file.
+        points: points to sample from a mesh, evenly by area; clouds are read whole.
+        seed: of that sampling.
+
+    Raises:
+        CloudReadError: missing, unreadable, empty, truncated, malformed or absurd file, or an unknown extension.
+        ConfigError: `points` below 1.
+    """
+    check_sampling(points)
+    return read_file(path, READABLE, lambda raw, source: to_cloud(raw, points, seed, source))
+
+
+def read_file(
+    path: str | os.PathLike[str], extensions: Sequence[str], build: Callable[[RawCloud, str], _Built]
+) -> _Built:
+    """What `build` makes of a file's content and of its path, which serves as the source.
+
+    Args:
+        path: the file.
+        extensions: those that it may have, in lower case.
+        build: may raise anything that means that the file does not hold what is asked for.
+
+    Raises:
+        CloudReadError: missing, unreadable, empty, truncated, malformed or absurd file, or another extension.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in extensions:
+        raise CloudReadError("unknown extension", where=path, expected=", ".join(extensions), found=suffix or "none")
+    data = _read_bytes(path)
+    try:
+        return build(read_scene(data, path) if suffix in _SCENES else _READERS[suffix](data), str(path))
+    except CloudError as error:
+        # Readers see bytes only; the file's name is added here.
+        raise CloudReadError(
+            error.what, where=path, expected=error.expected, found=error.found, hint=error.hint
+        ) from error
+    except Exception as error:
+        # Parsers of hostile bytes fail in too many ways to list; each means that this file cannot be read.
+        raise CloudReadError(
+            f"not a readable {suffix} file",
+            where=path,
+            expected=f"a well-formed {suffix} file",
+            found=f"{type(error).__name__}: {error}"[:300],
+            hint="open it in another viewer, or export it again",
+        ) from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    if not path.exists():
+        raise CloudReadError("no such file", where=path, expected="a file", found="nothing")
+    if not path.is_file():  # a folder; a pipe or a device would block or never end
+        raise CloudReadError("not a file", where=path, expected="a file", found="a folder or a device")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CloudReadError("cannot be read", where=path, expected="a readable file", found=error.strerror) from error
+    if not data:
+        raise CloudReadError("the file is empty", where=path, expected="points", found="0 bytes")
+    return data

@@ -1,0 +1,106 @@
+"""Writing clouds: `write_cloud`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from ..cloud import PointCloud
+from ..errors import CloudWriteError
+from .pcd import write_pcd
+from .ply import write_ply
+
+#: Extensions that `write_cloud` writes.
+WRITABLE = (".csv", ".npy", ".pcd", ".ply", ".txt", ".xyz")
+
+
+def write_cloud(
+    path: str | os.PathLike[str],
+    cloud: PointCloud,
+    *,
+    colors: Float[Tensor, "n 3"] | None = None,
+    scores: Float[Tensor, "n"] | Float[Tensor, "m"] | None = None,
+) -> None:
+    """Write a cloud with its normals and colours: PLY and PCD (binary), XYZ, TXT, CSV or NPY.
+
+    An organised cloud stays organised in PCD, its dropped rows as NaN; elsewhere the N points are written. In NPY the
+    columns are x y z, then normals, colours and score where there are any. The file appears whole or not at all.
+
+    Args:
+        path: the file; its extension decides.
+        cloud: N points.
+        colors: (N, 3) in [0, 1], in place of the cloud's own.
+        scores: (N,) one a point or (M,) one a source row, written as the field `score`.
+
+    Raises:
+        CloudWriteError: an unknown extension, an unwritable path, or colours or scores that do not fit.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in WRITABLE:
+        raise CloudWriteError("unknown extension", where=path, expected=", ".join(WRITABLE), found=suffix or "none")
+    columns = _columns(path, cloud, colors, scores)
+    grid = cloud.grid if suffix == ".pcd" else None
+    fields = {name: (cloud.to_rows(column) if grid else column).numpy() for name, column in columns.items()}
+    if suffix in (".ply", ".pcd"):
+        fields |= {name: _to_bytes(fields[name]) for name in ("red", "green", "blue") if name in fields}
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as stream:
+            if suffix == ".ply":
+                write_ply(stream, fields)
+            elif suffix == ".pcd":
+                write_pcd(stream, fields, grid)
+            elif suffix == ".npy":
+                np.save(stream, np.stack(list(fields.values()), axis=1), allow_pickle=False)
+            else:
+                _write_text(stream, fields, "," if suffix == ".csv" else " ")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CloudWriteError(
+            "cannot be written", where=path, expected="a writable path", found=error.strerror
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _columns(path: Path, cloud: PointCloud, colors: Tensor | None, scores: Tensor | None) -> dict[str, Tensor]:
+    """The named float32 columns to write, N long."""
+    colors = cloud.colors if colors is None else colors.detach().cpu().float()
+    if colors is not None and colors.shape != cloud.points.shape:
+        raise CloudWriteError(
+            "colours do not fit the cloud", where=path, expected=tuple(cloud.points.shape), found=tuple(colors.shape)
+        )
+    columns: list[tuple[Iterable[str], Tensor | None]] = [
+        ("xyz", cloud.points),
+        (("nx", "ny", "nz"), cloud.normals),
+        (("red", "green", "blue"), None if colors is None else colors.clamp(0, 1)),
+    ]
+    if scores is not None:
+        scores = scores.detach().cpu().float()
+        if scores.shape == (cloud.source_size,):
+            scores = scores[cloud.valid_rows()]
+        if scores.shape != (len(cloud),):
+            raise CloudWriteError(
+                "scores do not fit the cloud", where=path, expected=(len(cloud),), found=tuple(scores.shape)
+            )
+        columns.append((("score",), scores.unsqueeze(1)))
+    present = [(names, block) for names, block in columns if block is not None]
+    return {name: column for names, block in present for name, column in zip(names, block.T, strict=True)}
+
+
+def _write_text(stream: BinaryIO, fields: Mapping[str, np.ndarray], mark: str) -> None:
+    if mark == "," or len(fields) > 3:  # a bare XYZ needs no header, and many readers expect none
+        stream.write((("" if mark == "," else "# ") + mark.join(fields) + "\n").encode())
+    np.savetxt(stream, np.stack(list(fields.values()), axis=1), fmt="%.9g", delimiter=mark)  # 9 digits: exact float32
+
+
+def _to_bytes(color: np.ndarray) -> np.ndarray:
+    return np.rint(np.nan_to_num(color) * 255).astype(np.uint8)
