@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 from pointadplus import __version__, cli
@@ -198,6 +199,19 @@ def test_render_writes_a_picture(scans: Path, tmp_path: Path, sphere: PointCloud
     result = run("render", scans / "bad.ply", "--out", tmp_path / "none.png")
     assert result.code == 1
     assert result.err.startswith("error: ")
+
+
+def test_render_draws_a_mesh_as_triangles(tmp_path: Path) -> None:
+    (tmp_path / "roof.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 2 4\n")
+    out = tmp_path / "roof.png"
+    result = run("render", tmp_path / "roof.obj", "--mesh", "--out", out, "--size", 32, "--supersample", 2)
+    assert (result.code, result.out) == (0, f"{out}\n")
+    with Image.open(out) as picture:
+        assert picture.size == (9 * 34 - 2, 3 * 34 - 2)
+        assert len(set(picture.convert("L").tobytes())) > 20  # shaded faces with smooth edges, not a blank sheet
+    (tmp_path / "points.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n")
+    result = run("render", tmp_path / "points.obj", "--mesh", "--out", out)
+    assert result.code == 1 and "no face" in result.err
 
 
 def anomaly_shapenet(root: Path) -> Path:

@@ -13,7 +13,7 @@ from pointadplus.geometry.descriptors import DESCRIPTORS, describe, self_referen
 from pointadplus.geometry.histograms import BINS, fast_histograms, simplified_histograms
 from pointadplus.geometry.neighbors import interpolate, knn, smooth
 from pointadplus.geometry.normals import estimate_normals, local_frames
-from pointadplus.geometry.sampling import canonical_order
+from pointadplus.geometry.sampling import canonical_order, select_points
 from tests.reference.geometry import histogram, hop
 
 
@@ -227,3 +227,27 @@ def test_aggregation_learns_from_geometry_alone():
         losses.append(loss.item())
     assert losses[0] == pytest.approx(math.log(2), abs=0.01)
     assert losses[-1] < 0.3
+
+
+@pytest.mark.parametrize("limit", [1, 9, 50, 999])
+def test_the_highest_scores_always_stay(limit: int) -> None:
+    scores = torch.rand(1000, generator=torch.Generator().manual_seed(0))
+    kept = select_points(scores, limit)
+    assert len(kept) == limit == len(kept.unique())
+    top = scores.topk(max(1, limit // 10)).indices
+    assert torch.isin(top, kept).all()
+
+
+def test_thinning_is_even_and_repeatable() -> None:
+    scores = torch.zeros(100_000)
+    state = torch.get_rng_state()
+    kept = select_points(scores, 10_000)
+    assert torch.equal(kept, select_points(scores, 10_000))
+    assert torch.equal(state, torch.get_rng_state())
+    counts = torch.bincount(kept[kept >= 1000] // 9900, minlength=11)[1:10]  # beyond the tenth that ties put first
+    assert counts.min() > 800
+    assert counts.max() < 1000
+
+
+def test_small_clouds_stay_whole() -> None:
+    assert torch.equal(select_points(torch.rand(1000), 1000), torch.arange(1000))

@@ -270,7 +270,7 @@ def test_channels_keep_their_ranges_and_backgrounds(sphere: PointCloud) -> None:
 def test_the_sign_of_normals_does_not_matter(sphere: PointCloud) -> None:
     views = MultiViewRenderer(views="sphere3", image_size=48).render(sphere)
     channels = ("headlight", "normal_x", "normal_y", "normal_z")
-    flipped = shade(views.index, views.depth, views.cameras, -views.normals, channels)
+    flipped = shade(views.at_pixels, views.depth, views.cameras, -views.normals, channels)
     torch.testing.assert_close(flipped, views.images(channels))
 
 

@@ -1,4 +1,4 @@
-"""An order of points that does not depend on the order they came in."""
+"""Fewer points: an order that does not depend on the one they came in, and thinning that keeps what matters."""
 
 from __future__ import annotations
 
@@ -18,3 +18,24 @@ def canonical_order(points: Float[Tensor, "n 3"], seed: int = 0) -> Int[Tensor, 
     by_position = np.lexsort((array[:, 2], array[:, 1], array[:, 0]))
     generator = torch.Generator().manual_seed(seed)
     return torch.from_numpy(by_position)[torch.randperm(len(points), generator=generator)]
+
+
+def select_points(scores: Float[Tensor, "n"], limit: int) -> Int[Tensor, "k"]:
+    """Which points to keep: all up to `limit`, else its highest-scoring tenth and an even draw from the others.
+
+    The draw is random with a fixed seed: a regular stride would show as stripes on an organised scan.
+
+    Args:
+        scores: (N,) of the points.
+        limit: most points to keep, at least 1.
+
+    Returns:
+        (min(N, limit),) int64 indices, ascending.
+    """
+    if len(scores) <= limit:
+        return torch.arange(len(scores))
+    ranked = scores.argsort(descending=True, stable=True)
+    keep = max(1, limit // 10)
+    others = ranked[keep:]
+    drawn = torch.randperm(len(others), generator=torch.Generator().manual_seed(0))[: limit - keep]
+    return torch.cat([ranked[:keep], others[drawn]]).sort().values

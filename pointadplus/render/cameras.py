@@ -1,4 +1,4 @@
-"""Where the cameras stand.
+"""Where the cameras stand, and where points fall in their images.
 
 Axes, for the whole package: right-handed; a camera looks along −z of its own frame, with +x to the right and +y up.
 Pixel (0, 0) is the top left one and pixel centres lie at +0.5, so an image of S pixels covers [0, S) × [0, S).
@@ -7,18 +7,16 @@ Pixel (0, 0) is the top left one and pixel centres lie at +0.5, so an image of S
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import ConfigError
+from .view_sets import view_rotations as view_rotations  # found here too, beside the cameras that take them
 
 TAN_HALF_FOV = math.tan(math.radians(30.0))  # a vertical field of view of 60°, as in PointAD
-GOLDEN_ANGLE = math.pi * (3.0 - math.sqrt(5.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +57,14 @@ class Cameras:
             return (self.focal / self.distance).view(-1, *[1] * (depth.ndim - 1)).expand_as(depth)
         return self.focal / torch.where(depth > 0, depth, 1.0)
 
+    def __len__(self) -> int:
+        return len(self.rotation)
+
+    def __getitem__(self, views: slice) -> Cameras:
+        """Some of the cameras."""
+        names = ("rotation", "center", "distance", "radius")
+        return replace(self, **{name: getattr(self, name)[views] for name in names})
+
     def project(self, points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "v n 2"], Float[Tensor, "v n"]]:
         """Where points fall in each image.
 
@@ -67,11 +73,22 @@ class Cameras:
             depth (V, N), the distance from the eye along the optical axis, positive in front of the camera.
         Both are differentiable in points, rotation, center and distance.
         """
-        x, y, z = (self.rotation @ (points.T - self.center[..., None])).unbind(1)
+        anchor = self.center[0]
+        shift = (self.rotation * (self.center - anchor)[:, None]).sum(-1)
+        x, y, z = (one - part[:, None] for one, part in zip(self.turn(points - anchor), shift.unbind(1), strict=True))
         depth = self.distance[:, None] - z
         scale = self.pixels_per_unit(depth)
         half = 0.5 * self.image_size
         return torch.stack([half + scale * x, half - scale * y], -1), depth
+
+    def turn(self, vectors: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "v n"], ...]:
+        """The x, y and z of vectors in the axes of each view.
+
+        Three products and two sums each: a matrix product this thin takes longer, and rounds by the number of threads.
+        """
+        x, y, z = vectors.T.contiguous()
+        rows = (row.unsqueeze(-1).unbind(1) for row in self.rotation.unbind(1))
+        return tuple(a * x + b * y + c * z for a, b, c in rows)
 
     def eyes(self) -> Float[Tensor, "v 3"]:
         """Where the cameras stand, in object coordinates; if orthographic, the middle of the plane of depth 0."""
@@ -94,31 +111,6 @@ class Cameras:
         if self.orthographic:
             x, y = torch.zeros_like(x), torch.zeros_like(y)
         return torch.nn.functional.normalize(torch.stack([x, y, torch.ones_like(x)]), dim=0)
-
-
-def view_rotations(views: str | Tensor | Sequence[Tensor]) -> Float[Tensor, "v 3 3"]:
-    """Object-to-view rotations, (V, 3, 3) float32; V, and so `len`, is known before anything is rendered.
-
-    Args:
-        views: rotations, as one tensor (V, 3, 3) or as a list of (3, 3), or the name of a set:
-            `"pointad9"`, about x by k·36°, k = −4..4 (Zhou et al., PointAD, 2024);
-            `"cpmf27"`, Rx·Ry·Rz with angles of 0°, −15° and +15° in this order, z fastest, so that the first view is
-            the identity (Cao et al., CPMF, 2023; MVR's 27 views are taken to be the same);
-            `"faces6"`, seen from +x, −x, +y, −y, +z, −z: +y is up, but −z seen from +y and +z seen from −y;
-            `"sphere12"` or `"sphere(12)"`, any number of directions on a Fibonacci lattice around +y, which stays up.
-
-    Raises:
-        ConfigError: an unknown name, or matrices that are no rotations.
-    """
-    if not isinstance(views, str):
-        return _checked(views)
-    if views in _NAMED_VIEWS:
-        return _NAMED_VIEWS[views]().float()
-    named = re.fullmatch(r"sphere\(?([1-9]\d{0,3})\)?", views)
-    if named is None:
-        expected = f"{', '.join(map(repr, _NAMED_VIEWS))}, 'sphere12' (any number up to 9999) or rotations (V, 3, 3)"
-        raise ConfigError("unknown views", where="views", expected=expected, found=views)
-    return _looking_from(_fibonacci_directions(int(named[1])), torch.tensor([0.0, 1.0, 0.0])).float()
 
 
 def frame_cameras(
@@ -171,67 +163,3 @@ def frame_cameras(
 def _positive(size: Tensor) -> Tensor:
     # A cloud whose points coincide has no size; any will do, since all of it lands in the middle of the image.
     return torch.where(size > 0, size, 1.0)
-
-
-def _turns(axis: int, degrees: Float[Tensor, "v"]) -> Float[Tensor, "v 3 3"]:
-    """Right-handed rotations about x, y or z."""
-    cos, sin = torch.deg2rad(degrees).cos(), torch.deg2rad(degrees).sin()
-    i, j = (axis + 1) % 3, (axis + 2) % 3
-    turns = torch.eye(3, dtype=degrees.dtype).repeat(len(degrees), 1, 1)
-    turns[:, i, i], turns[:, i, j], turns[:, j, i], turns[:, j, j] = cos, -sin, sin, cos
-    return turns
-
-
-def _pointad_rotations() -> Float[Tensor, "9 3 3"]:
-    return _turns(0, 36.0 * torch.arange(-4, 5, dtype=torch.float64))
-
-
-def _cpmf_rotations() -> Float[Tensor, "27 3 3"]:
-    x, y, z = (_turns(axis, torch.tensor([0.0, -15.0, 15.0], dtype=torch.float64)) for axis in range(3))
-    return (x[:, None, None] @ y[:, None] @ z).view(27, 3, 3)
-
-
-def _face_rotations() -> Float[Tensor, "6 3 3"]:
-    x, y, z = torch.eye(3)
-    return _looking_from(torch.stack([x, -x, y, -y, z, -z]), torch.stack([y, y, -z, z, y, y]))
-
-
-_NAMED_VIEWS = {"pointad9": _pointad_rotations, "cpmf27": _cpmf_rotations, "faces6": _face_rotations}
-
-
-def _fibonacci_directions(count: int) -> Float[Tensor, "v 3"]:
-    """Evenly spread unit vectors that never meet the poles ±y."""
-    step = torch.arange(count, dtype=torch.float64)
-    y = 1.0 - (2.0 * step + 1.0) / count
-    ring, turn = (1.0 - y.square()).sqrt(), GOLDEN_ANGLE * step
-    return torch.stack([ring * turn.sin(), y, ring * turn.cos()], -1)
-
-
-def _looking_from(
-    directions: Float[Tensor, "v 3"], up: Float[Tensor, "3"] | Float[Tensor, "v 3"]
-) -> Float[Tensor, "v 3 3"]:
-    """Rotations whose camera stands in the given directions from the object, with what is up in its image."""
-    up = up.to(directions).expand_as(directions)
-    right = torch.nn.functional.normalize(torch.linalg.cross(up, directions), dim=-1)
-    return torch.stack([right, torch.linalg.cross(directions, right), directions], 1)
-
-
-def _checked(views: Tensor | Sequence[Tensor]) -> Float[Tensor, "v 3 3"]:
-    parts = [views] if isinstance(views, Tensor) else [each[None] for each in views]
-    shapes = [tuple(part.shape) for part in parts]
-    if not parts or any(len(shape) != 3 or shape[0] == 0 or shape[1:] != (3, 3) for shape in shapes):
-        found = shapes[0] if isinstance(views, Tensor) else [shape[1:] for shape in shapes]
-        expected = "(V, 3, 3), or a list of (3, 3)"
-        raise ConfigError("views have the wrong shape", where="views", expected=expected, found=found)
-    rotation = torch.cat(parts)
-    exact = rotation.double()
-    error = (exact @ exact.transpose(1, 2) - torch.eye(3).to(exact)).abs().amax().item()
-    determinant = torch.linalg.det(exact).min().item()
-    if not (error < 1e-4 and determinant > 0):
-        raise ConfigError(
-            "views are not rotations",
-            where="views",
-            expected="R Rᵀ = 1 within 1e-4 and det R = +1",
-            found=f"|R Rᵀ − 1| up to {error:.2g}, det R from {determinant:.2g}",
-        )
-    return rotation.float()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..cloud import PointCloud
 from ..errors import CloudWriteError, ConfigError
+from ..mesh import TriangleMesh
 from .renderer import MultiViewRenderer, RenderConfig
 
 
@@ -45,15 +46,17 @@ def contact_sheet(
     return Image.fromarray(sheet.numpy())
 
 
-def save_contact_sheet(cloud: PointCloud, path: str | os.PathLike[str], config: RenderConfig | None = None) -> None:
-    """Render a cloud and write a picture: a column a view; rows of headlight, depth and normals.
+def save_contact_sheet(
+    scene: PointCloud | TriangleMesh, path: str | os.PathLike[str], config: RenderConfig | None = None
+) -> None:
+    """Render a cloud or a mesh and write a picture: a column a view; rows of headlight, depth and normals.
 
     The x, y and z of normals are red, green and blue.
 
     Raises:
         CloudWriteError: the picture cannot be written, or its extension is unknown.
     """
-    views = MultiViewRenderer(config).render(cloud)
+    views = MultiViewRenderer(config).render(scene)
     images = views.images(("headlight", "depth", "normal_x", "normal_y", "normal_z", "mask"))
     gray, depth, normals, mask = images.split([1, 1, 3, 1], 1)
     rows = [gray.expand_as(normals), depth.expand_as(normals)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import ConfigError
@@ -17,7 +17,7 @@ CHANNELS = ("headlight", "depth", "normal_x", "normal_y", "normal_z", "mask")
 
 
 def shade(
-    index: Int[Tensor, "v h w"],
+    at_pixels: Callable[[Tensor], Tensor],
     depth: Float[Tensor, "v h w"],
     cameras: Cameras,
     normals: Float[Tensor, "n 3"],
@@ -27,7 +27,9 @@ def shade(
     """Images with the channels asked for, in their order.
 
     Args:
-        index, depth: of `rasterize`.
+        at_pixels: what each pixel shows of values at the points, (N, …) to (V, H, W, …), 0 on the background; see
+            `Views.at_pixels`.
+        depth: along the optical axis, +inf on the background.
         cameras: the cameras that both were rasterised with.
         normals: (N, 3) unit vectors in object axes; their sign does not matter.
         channels: names of
@@ -48,10 +50,9 @@ def shade(
     if unknown or not channels:
         expected = [*CHANNELS, *attributes]
         raise ConfigError("unknown channels", where="channels", expected=expected, found=unknown or "none")
-    solid = index >= 0
-    front = index.clamp_min(0)
+    solid = depth.isfinite()
     known: dict[str, Tensor] = {
-        name: torch.where(solid, values.float()[front], 0.0) for name, values in attributes.items() if name in channels
+        name: at_pixels(values.float()) for name, values in attributes.items() if name in channels
     }
     if "mask" in channels:
         known["mask"] = solid.float()
@@ -59,16 +60,22 @@ def shade(
         far = (cameras.distance + cameras.radius)[:, None, None]
         known["depth"] = torch.where(solid, (far - depth) / (2.0 * cameras.radius[:, None, None]), 0.0).clamp(0.0, 1.0)
     if any(name == "headlight" or name.startswith("normal_") for name in channels):
-        known |= _lit_channels(front, solid, cameras, normals)
+        known |= _lit_channels(at_pixels(normals), solid, cameras)
     return torch.stack([known[name] for name in channels], 1)
 
 
-def _lit_channels(front: Tensor, solid: Tensor, cameras: Cameras, normals: Tensor) -> dict[str, Float[Tensor, "v h w"]]:
-    """The channels that need normals."""
-    turned = cameras.rotation @ normals.T
-    at_pixel = turned.gather(2, front.flatten(1)[:, None].expand(-1, 3, -1)).view(-1, 3, *front.shape[1:])
-    facing = (at_pixel * cameras.rays()).sum(1)
-    toward_eye = torch.where(solid[:, None], at_pixel * torch.where(facing < 0, -1.0, 1.0)[:, None], 0.0)
-    light = ALBEDO * (AMBIENT + (1.0 - AMBIENT) * facing.abs().clamp_max(1.0))
-    x, y, z = toward_eye.clamp(-1.0, 1.0).unbind(1)
-    return {"headlight": torch.where(solid, light, 1.0), "normal_x": x, "normal_y": y, "normal_z": z}
+def _lit_channels(normals: Tensor, solid: Tensor, cameras: Cameras) -> dict[str, Float[Tensor, "v h w"]]:
+    """The channels that need the normals at the pixels, (V, H, W, 3) in object axes."""
+    parts = normals.unbind(-1)
+    rows = cameras.rotation[..., None, None].unbind(1)  # sums of products round alike in any number of threads
+    x, y, z = (a * parts[0] + b * parts[1] + c * parts[2] for a, b, c in (row.unbind(1) for row in rows))
+    across, up, back = cameras.rays()
+    facing = x * across + y * up + z * back
+    # Interpolated on a face, normals are too short.
+    toward_eye = (x.square() + y.square() + z.square()).clamp_min_(1e-12).rsqrt_().copysign_(facing)
+    light = ALBEDO * (AMBIENT + (1.0 - AMBIENT) * (facing * toward_eye).clamp_max_(1.0))
+    known = {"normal_x": x, "normal_y": y, "normal_z": z}
+    return {
+        "headlight": torch.where(solid, light, 1.0),
+        **{name: (value * toward_eye).clamp_(-1.0, 1.0) for name, value in known.items()},
+    }
