@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from .detection import AnomalyDetector, Detection
     from .detector import ZeroShotDetector
     from .errors import PointADPlusError
+    from .explanation import best_view
     from .io import read_cloud, write_cloud
+    from .mesh import TriangleMesh, read_mesh
 
 __version__ = "0.1.0"
 __all__ = [
@@ -24,9 +26,12 @@ __all__ = [
     "Detection",
     "PointADPlusError",
     "PointCloud",
+    "TriangleMesh",
     "ZeroShotDetector",
     "__version__",
+    "best_view",
     "read_cloud",
+    "read_mesh",
     "write_cloud",
 ]
 
@@ -35,8 +40,11 @@ _HOMES = {
     "Detection": "detection",
     "PointADPlusError": "errors",
     "PointCloud": "cloud",
+    "TriangleMesh": "mesh",
     "ZeroShotDetector": "detector",
+    "best_view": "explanation",
     "read_cloud": "io",
+    "read_mesh": "mesh",
     "write_cloud": "io",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .cloud import PointCloud
-from .errors import CloudError
+from .errors import CloudError, ConfigError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -37,6 +37,7 @@ class Detection:
     cloud: PointCloud
     layers: Mapping[str, Tensor] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    _saliency: Callable[[], Tensor] | None = field(default=None, repr=False)  # (N,), of a detector that can say
 
     def __post_init__(self) -> None:
         valid = self.valid_scores
@@ -63,6 +64,28 @@ class Detection:
     def dropped(self) -> int:
         """Rows of the source that held no finite point and so have no score."""
         return self.cloud.dropped
+
+    def saliency(self) -> Float[Tensor, "m"]:
+        """Which points moved the object score, up or down: (M,) float32 in [0, 1], the largest 1.
+
+        One value for each row of the caller's source; rows without a finite point hold NaN. How it is found stands at
+        `explanation.saliency`. Computed anew on each call, in about twice the seconds that scoring took.
+
+        Raises:
+            ConfigError: the detection is not of a `ZeroShotDetector`, or was pickled or copied since.
+        """
+        if self._saliency is None:
+            raise ConfigError(
+                "this detection cannot say what moved its score",
+                where="Detection.saliency",
+                expected="what ZeroShotDetector.score returned, in the same process",
+                found="a detection of another method, or one that was pickled or copied",
+                hint="score the cloud with a ZeroShotDetector",
+            )
+        return self.cloud.to_rows(self._saliency())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_saliency": None}  # a pickle holds the scores, not the detector
 
 
 def as_cloud(source: Any) -> PointCloud:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from .clip.weights import load_backbone
 from .cloud import PointCloud
 from .detection import AnomalyDetector, Detection
 from .errors import ConfigError, WeightsError
+from .explanation import saliency
 from .fusion import EPSILON, FusionConfig, join_layers, object_score
 from .geometry.neighbors import interpolate
 from .model import ModelConfig, PointADPlus
@@ -157,7 +159,9 @@ class ZeroShotDetector(AnomalyDetector):
         columns = torch.empty_like(maps)
         columns[looks[0].order] = maps
         layers: dict[str, Tensor] = dict(zip(("rendering", "geometry", "joined"), columns.unbind(1), strict=True))
-        return Detection(float(total), cloud.to_rows(layers["joined"]), cloud, layers, dict(watch.seconds))
+        parts = self.observer, self.backbone, self.model, self.texts, self.config.model.fusion
+        explain = partial(saliency, cloud, *parts)
+        return Detection(float(total), cloud.to_rows(layers["joined"]), cloud, layers, dict(watch.seconds), explain)
 
     def _look(self, cloud: PointCloud, sample: int, watch: Stopwatch) -> _Look:
         picture = self.observer.picture(cloud, sample=sample, stopwatch=watch)

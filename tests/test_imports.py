@@ -23,9 +23,9 @@ MODULES = {
 # A room imports rooms of lower floors and its own. Packages and single files are rooms alike.
 FLOORS = (
     ("errors", "cloud", "geometry"),
-    ("render", "clip", "io", "detection", "_formats", "_meshes", "_pcd", "_ply"),
+    ("render", "clip", "io", "mesh", "detection"),
     ("prompts", "data", "synthesis", "observation"),
-    ("model", "fusion"),
+    ("model", "fusion", "explanation"),
     ("training", "evaluation", "report", "detector", "batch"),
     ("cli",),
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -19,7 +21,8 @@ from PIL import Image
 from pointadplus.cloud import PointCloud
 from pointadplus.detection import Detection
 from pointadplus.errors import CloudWriteError, ConfigError
-from pointadplus.report import select_points, write_report
+from pointadplus.render import best_view
+from pointadplus.report import VIRIDIS, write_report
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">.ply"
 
@@ -89,30 +92,6 @@ def test_dropped_rows_are_counted_and_named_by_source_row(tmp_path: Path) -> Non
     assert (scan["points"], scan["dropped"], scan["peak"]["row"]) == (7, 5, 11)
 
 
-@pytest.mark.parametrize("limit", [1, 9, 50, 999])
-def test_the_highest_scores_are_always_shown(limit: int) -> None:
-    scores = torch.rand(1000, generator=torch.Generator().manual_seed(0))
-    shown = select_points(scores, limit)
-    assert len(shown) == limit == len(shown.unique())
-    top = scores.topk(max(1, limit // 10)).indices
-    assert torch.isin(top, shown).all()
-
-
-def test_thinning_is_even_and_repeatable() -> None:
-    scores = torch.zeros(100_000)
-    state = torch.get_rng_state()
-    shown = select_points(scores, 10_000)
-    assert torch.equal(shown, select_points(scores, 10_000))
-    assert torch.equal(state, torch.get_rng_state())
-    counts = torch.bincount(shown[shown >= 1000] // 9900, minlength=11)[1:10]  # beyond the tenth that ties put first
-    assert counts.min() > 800
-    assert counts.max() < 1000
-
-
-def test_small_clouds_are_shown_whole(sphere: PointCloud) -> None:
-    assert torch.equal(select_points(torch.rand(1000), 1000), torch.arange(1000))
-
-
 def test_a_far_away_cloud_keeps_its_shape(tmp_path: Path) -> None:
     points = torch.tensor([[5e5, 0, 0], [5e5 + 1, 0.5, 0], [5e5 + 2, 1, 0]])
     _, (scan,) = page_of(write_report([detection(PointCloud.create(points))], tmp_path / "report.html"))
@@ -123,6 +102,57 @@ def test_a_single_point_is_fine(tmp_path: Path) -> None:
     cloud = PointCloud.create(torch.ones(1, 3))
     _, (scan,) = page_of(write_report([detection(cloud)], tmp_path / "report.html"))
     assert (scan["shown"], scan["extents"], scan["name"]) == (1, [0, 0, 0], "cloud 1")
+
+
+def picture_of(scan: dict) -> np.ndarray:
+    """(H, W, 4) of the still picture."""
+    head, _, data = scan["picture"].partition(",")
+    assert head == "data:image/png;base64"
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"), dtype=int)
+
+
+def test_a_still_picture_shows_the_best_side(tmp_path: Path, sphere: PointCloud) -> None:
+    """Of a sphere with a bright spot: the spot in the middle, in viridis, and the rest in its first colour."""
+    spot = torch.nn.functional.normalize(torch.tensor([1.0, 0.3, -2.0]), dim=0)
+    scores = 0.999 * (sphere.points @ spot > 0.9).float()
+    path = write_report([detection(sphere, scores)], tmp_path / "report.html")
+    _, (scan,) = page_of(path)
+    rotation = torch.tensor(scan["rotation"]).view(3, 3)
+    torch.testing.assert_close(rotation, best_view(sphere.points, scores).rotation[0], atol=0.05, rtol=0)
+    assert (rotation @ spot)[2] > 0.95, "the eye is on the spot's side"
+    image = picture_of(scan)
+    height, width = image.shape[:2]
+    assert 250 < height <= 320 and 250 < width <= 320
+    assert image[0, 0, 3] == 0 and image[height // 2, width // 2, 3] == 255
+    stops = [np.array(list(bytes.fromhex(color))) for color in (VIRIDIS[-1], VIRIDIS[0])]
+    assert np.abs(image[height // 2, width // 2, :3] - stops[0]).max() < 20
+    assert np.abs(image[height // 2, width // 20, :3] / 0.6 - stops[1]).max() < 20  # lit from the side
+    warm = (image[..., 0] > image[..., 2] + 20) & (image[..., 3] > 0)
+    # The sphere's outline has a radius of 144 pixels, and tan 27.5° there; the eye is 2.17 sphere's radii away.
+    assert warm.sum() == pytest.approx(math.pi * (144 / 0.52 * 0.436 / (2.17 - 0.9)) ** 2, rel=0.15)
+    assert path.stat().st_size < 60_000
+
+
+@pytest.mark.parametrize(
+    ("points", "scores"),
+    [
+        (torch.full((1, 3), 5e5), torch.tensor([0.3])),
+        (torch.cat([torch.rand(400, 2, generator=torch.Generator().manual_seed(0)), torch.zeros(400, 1)], 1), None),
+        (torch.rand(400, 3, generator=torch.Generator().manual_seed(0)), torch.full((400,), 0.3)),
+        (torch.tensor([[0.0, 0, 0], [1, 1, 1]]).repeat(3, 1), None),
+    ],
+    ids=["one point", "plane", "equal scores", "line"],
+)
+def test_every_cloud_has_a_best_side(tmp_path: Path, points: torch.Tensor, scores: torch.Tensor | None) -> None:
+    _, (scan,) = page_of(write_report([detection(PointCloud.create(points), scores)], tmp_path / "report.html"))
+    rotation = torch.tensor(scan["rotation"]).view(3, 3)
+    torch.testing.assert_close(rotation @ rotation.T, torch.eye(3), atol=1e-5, rtol=0)
+    image = picture_of(scan)
+    assert (image[..., 3] == 255).any()
+    if len(points) == 400:
+        assert (image[..., 3] == 255).sum() > 5_000
+    if points[:, 2].eq(0).all():
+        assert abs(rotation[2, 2]) > 0.5, "a plane is not seen edge on"
 
 
 def test_nothing_is_fetched(tmp_path: Path, sphere: PointCloud) -> None:
@@ -210,6 +240,10 @@ def test_a_browser_draws_it(tmp_path: Path, sphere: PointCloud, renderer: str) -
     assert "<title>Point cloud anomalies</title>" in run.stdout
     console = [line for line in run.stderr.splitlines() if "CONSOLE" in line]
     assert not [line for line in console if re.search(r"Uncaught|Error|Refused", line)]
+    assert re.search(r'<img src="data:image/png;base64,[^"]+" alt="[^"]+">', run.stdout)
     red, green, blue = np.asarray(Image.open(tmp_path / "page.png").convert("RGB"), dtype=int)[:450].transpose(2, 0, 1)
+    yellow = (red > 160) & (green > 160) & (blue < 120)
+    yellow[:, :120] = False  # the still picture
+    assert abs(yellow.nonzero()[1].mean() - 450) < 20, "it opens turned to the best view"
     assert ((green - blue > 60) & (red < green + 20)).sum() > 200  # the high scores' yellow and green
     assert ((blue - red > 40) & (green < 110)).sum() > 200  # the low scores' blue

@@ -30,6 +30,7 @@ from pointadplus.training.pretraining import (
     ViewBatch,
     batches,
     contrast,
+    first_object,
     learning_rate,
     parameter_groups,
     turned,
@@ -155,11 +156,15 @@ def test_turning_a_batch_turns_its_targets(drawn):
 
 
 def test_batches_begin_with_what_is_new_and_replay_the_rest(drawn):
-    config = PretrainConfig(steps=3, batch=12, fresh=2, replay=8)
-    first = list(batches(iter(drawn), config))
-    again = list(batches(iter(drawn), config))
-    assert [len(batch) for batch in first] == [12, 12, 12]
-    assert all(torch.equal(a.images, b.images) for a, b in zip(first, again, strict=True))
+    config = PretrainConfig(steps=3, batch=12, fresh=2, replay=3)
+    whole = list(batches(iter(drawn), config))
+    assert [len(batch) for batch in whole] == [12, 12, 12]
+    assert not torch.equal(whole[1].images[8:], whole[2].images[8:])
+    for step in range(3):
+        resumed = batches(iter(drawn[first_object(config, step) :]), config, step)
+        for one, other in zip(whole[step:], resumed, strict=True):
+            assert torch.equal(one.images, other.images)
+            assert torch.equal(one.kind, other.kind)
 
 
 def test_learning_rate_rises_stays_and_falls():
@@ -174,7 +179,7 @@ def test_learning_rate_rises_stays_and_falls():
 def pretrain(model, loss, optimizer, data, steps, average):
     for step in steps:
         optimizer.zero_grad()
-        total = torch.stack(list(loss(model, data, random.Random(step)).values())).sum()
+        total = torch.stack(list(loss(model, data, random.Random(step), step).values())).sum()
         total.backward()
         optimizer.step()
         average.update(model.model.state_dict(), step)
@@ -188,7 +193,10 @@ def parts(path: Path):
 
 
 def test_pretraining_learns_and_goes_on_where_it_was_killed(backbone_file, drawn, tmp_path):
-    data, loss = ViewBatch.cat([ViewBatch.of(thing) for thing in drawn]), PretrainLoss(PretrainConfig())
+    data, loss = (
+        ViewBatch.cat([ViewBatch.of(thing) for thing in drawn]),
+        PretrainLoss(PretrainConfig(text_spread_from=8)),
+    )
     model, optimizer, average = parts(backbone_file)
     start = pretrain(model, loss, optimizer, data, range(4), average)
     save_checkpoint(

@@ -1,6 +1,6 @@
 // The scans of the page, and what a score looks like. The files of this folder are joined into one script module.
 
-const { scans } = JSON.parse(document.getElementById("report-data").textContent);
+const { scans, colors } = JSON.parse(document.getElementById("report-data").textContent);
 const LEVELS = 256;
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -34,9 +34,7 @@ function levelSpan(list) {
   return [low, high + 1];
 }
 
-// Viridis (van der Walt and Smith, 2015) from 0.2 in tenths: readable with any colour vision and in grey print.
-// Its darkest fifth is left out, because shading could not be seen there.
-const VIRIDIS = ["414487", "355f8d", "2a788e", "21918c", "22a884", "44bf70", "7ad151", "bddf26", "fde725"].map(rgb);
+const VIRIDIS = colors.map(rgb); // the part of it that report.py names, in equal steps
 
 function rgb(hex) {
   return [0, 2, 4].map((start) => parseInt(hex.slice(start, start + 2), 16));

@@ -29,9 +29,10 @@ function move(dx, dy) {
   redraw();
 }
 
+/** The side that shows the scan's highest scores best. */
 function reset() {
-  Object.assign(camera, { rotation: [1, 0, 0, 0, 1, 0, 0, 0, 1], zoom: 1, offset: [0, 0] });
-  turn(0.45, -0.6);
+  Object.assign(camera, { rotation: scans[state.scan].rotation, zoom: 1, offset: [0, 0] });
+  redraw();
 }
 
 // ---- the page ----
@@ -127,6 +128,7 @@ function select(index) {
       ? `${number(scan.shown)} of ${number(scan.points)} points shown, the highest-scoring among them`
       : `all ${number(scan.points)} points shown`;
   details(scan);
+  reset();
   for (const button of element("scans").querySelectorAll("button")) {
     button.setAttribute("aria-current", String(Number(button.dataset.index) === index));
   }
@@ -138,7 +140,9 @@ function listScans(order) {
   if (order === "score") indices.sort((a, b) => scans[b].objectScore - scans[a].objectScore);
   const items = indices.map((index) => {
     const scan = scans[index];
-    const [item, button, file, value, meter, filled] = ["li", "button", "span", "span", "span", "i"].map((tag) => document.createElement(tag));
+    const [item, button, picture, file, value, meter, filled] = ["li", "button", "img", "span", "span", "span", "i"].map((tag) => document.createElement(tag));
+    picture.src = scan.picture;
+    picture.alt = "Seen from the side that shows its highest scores best:";
     file.textContent = scan.name.split(/[\\/]/).pop();
     file.title = scan.name;
     file.className = "file";
@@ -149,7 +153,7 @@ function listScans(order) {
     button.type = "button";
     button.dataset.index = index;
     button.setAttribute("aria-current", String(index === state.scan));
-    button.append(file, value, meter);
+    button.append(picture, file, value, meter);
     button.addEventListener("click", () => select(index));
     item.append(button);
     return item;
@@ -215,5 +219,4 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
 element("summary").textContent = `${number(scans.length)} ${scans.length === 1 ? "scan" : "scans"} · higher is more anomalous`;
 element("sorting").hidden = scans.length < 2;
 listScans("given");
-reset();
 select(0);
