@@ -1,6 +1,6 @@
 """Train the embedded backbone. Resumes from its checkpoint; the numbered objects make the data the same every time.
 
-python benchmarks/pretrain_embedded.py --run runs/embedded --steps 4000
+python benchmarks/pretrain_embedded.py --run runs/embedded --keep runs/pictures
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from pointadplus.training.pretraining import (
     PretrainConfig,
     PretrainLoss,
     batches,
+    first_object,
     learning_rate,
     parameter_groups,
 )  # fmt: skip
@@ -54,7 +55,7 @@ def export(run: Path, out: Path, trials: Path | None) -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, bfloat16",
         "command": f"python benchmarks/pretrain_embedded.py --steps {notes['config']['steps']} "
         f"--fresh {notes['config']['fresh']} --batch {notes['config']['batch']}",
-        "config": notes["config"],
+        "training": notes["config"],
         "curve": log[:: max(1, len(log) // 24)] + log[-1:],
         "trials": [json.loads(line) for line in trials.read_text().splitlines()] if trials else [],
     }
@@ -102,7 +103,7 @@ def main() -> None:
         tower.patch_size,
         CorpusConfig(),
         seed=config.seed,
-        first=notes["step"] * config.fresh,
+        first=first_object(config, notes["step"]),
         views=12,
         keep=arguments.keep,
     )
@@ -114,7 +115,7 @@ def main() -> None:
     for step, batch in enumerate(batches(loader, config, notes["step"]), start=notes["step"]):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config)
-        parts = loss(backbone, batch.to(arguments.device), random.Random(f"{config.seed}/{step}"))
+        parts = loss(backbone, batch.to(arguments.device), random.Random(f"{config.seed}/{step}"), step)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(parts.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(backbone.model.parameters(), 1.0)

@@ -147,7 +147,8 @@ def main() -> None:
         if views is None or patch != variant.patch:
             patch = variant.patch
             views = corpus(arguments.pictures, patch)
-        config = replace(PretrainConfig(steps=arguments.steps, warmup=arguments.steps // 10), **variant.losses)
+        config = PretrainConfig(steps=arguments.steps, warmup=arguments.steps // 10, text_spread_from=0)
+        config = replace(config, **variant.losses)
         backbone = build_backbone(variant.shape, seed=0)
         optimizer = torch.optim.AdamW(parameter_groups(backbone.model, config.weight_decay), betas=(0.9, 0.98))
         loss, start = PretrainLoss(config), time.perf_counter()
@@ -158,7 +159,7 @@ def main() -> None:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, config)
             optimizer.zero_grad()
-            torch.stack(list(loss(backbone, batch, rng).values())).sum().backward()
+            torch.stack(list(loss(backbone, batch, rng, step).values())).sum().backward()
             torch.nn.utils.clip_grad_norm_(backbone.model.parameters(), 1.0)
             optimizer.step()
         seconds = time.perf_counter() - start

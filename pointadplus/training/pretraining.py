@@ -32,22 +32,24 @@ class PretrainConfig:
         steps: optimiser steps.
         batch: views a step.
         fresh: objects newly drawn a step (an even number keeps pairs together); the rest of the batch is replayed.
-        replay: views kept for replaying.
+        replay: objects kept for replaying.
         lr, weight_decay, warmup, decay: of AdamW, see `learning_rate`.
         temperature: of every similarity in the losses, as at test time.
         patch_kind, patch_state, image_text, view_state: weights of the four losses.
         text_spread: weight of a fifth that keeps "normal" and each kind of damage apart; without it all texts of a
             young text tower lie within a cosine of 0.95, and similarities over a fixed temperature say little.
+        text_spread_from: the step it sets in at. From the first step on it holds the contrast at chance: the text
+            tower tells states apart before any image asks for it, and shapes never.
         positive_share: weight of anomalous patches in their losses, all together.
         ignore: a patch whose labelled share lies between 0 and this is left out.
         ema: decay of the averaged weights, which are the ones that are kept.
     """
 
     seed: int = 0
-    steps: int = 4000
+    steps: int = 3200
     batch: int = 64
     fresh: int = 2
-    replay: int = 2048
+    replay: int = 176
     lr: float = 1.5e-3
     weight_decay: float = 0.05
     warmup: int = 100
@@ -58,6 +60,7 @@ class PretrainConfig:
     image_text: float = 0.25
     view_state: float = 0.25
     text_spread: float = 0.2
+    text_spread_from: int = 600
     positive_share: float = 0.3
     ignore: float = 0.1
     ema: float = 0.998
@@ -119,18 +122,29 @@ class ViewBatch:
         return ViewBatch(move("images"), move("solid"), move("share"), move("kind"), move("view_kinds"), self.shapes)
 
 
+def first_object(config: PretrainConfig, step: int) -> int:
+    """The number of the object that the stream for `batches` starts with: at a resumed step, the oldest replayed."""
+    return max(0, step * config.fresh - config.replay)
+
+
 def batches(stream: Iterator[DrawnObject], config: PretrainConfig, first_step: int = 0) -> Iterator[ViewBatch]:
-    """Batches of `config.batch` views: those of `config.fresh` new objects, then replayed ones, turned at random."""
-    buffer: ViewBatch | None = None
+    """Batches of `config.batch` views: those of `config.fresh` new objects, then replayed ones, turned at random.
+
+    A step's batch is the same in a run that was resumed and in one that was not.
+
+    Args:
+        stream: objects from number `first_object(config, first_step)` on.
+        first_step: of the batches.
+    """
+    replayed = first_step * config.fresh - first_object(config, first_step)
+    kept = [ViewBatch.of(next(stream)) for _ in range(replayed)]
     for step in range(first_step, config.steps):
-        fresh = ViewBatch.cat([ViewBatch.of(next(stream)) for _ in range(config.fresh)])
-        buffer = fresh if buffer is None else ViewBatch.cat([buffer, fresh])
-        if len(buffer) > config.replay + 256:  # trimmed now and then, for trimming copies the buffer
-            buffer = buffer[list(range(len(buffer) - config.replay, len(buffer)))]
+        fresh = [ViewBatch.of(next(stream)) for _ in range(config.fresh)]
+        kept = [*kept, *fresh][-config.replay :]
         rng = random.Random(f"{config.seed}-{step}")
-        newest = range(len(buffer) - len(fresh), len(buffer))
-        older = [rng.randrange(len(buffer)) for _ in range(max(0, config.batch - len(fresh)))]
-        yield turned(buffer[[*newest, *older]], rng)
+        chosen = [rng.choice(kept) for _ in range(config.batch - sum(map(len, fresh)))]
+        older = [thing[[rng.randrange(len(thing))]] for thing in chosen]
+        yield turned(ViewBatch.cat([*fresh, *older]), rng)
 
 
 def turned(batch: ViewBatch, rng: random.Random) -> ViewBatch:
@@ -155,9 +169,10 @@ class PretrainLoss(nn.Module):
         super().__init__()
         self.config = config
 
-    def forward(self, backbone: Backbone, batch: ViewBatch, rng: random.Random) -> dict[str, Tensor]:
-        """The weighted losses by name; their sum is what is minimised."""
+    def forward(self, backbone: Backbone, batch: ViewBatch, rng: random.Random, step: int) -> dict[str, Tensor]:
+        """The weighted losses by name at an optimiser's step; their sum is what is minimised."""
         config = self.config
+        text_spread = config.text_spread * (step >= config.text_spread_from)
         states = [rng.choice(captions("object")), *(rng.choice(captions("object", kind)[:3]) for kind in DEFECT_KINDS)]
         generic = [rng.choice(captions("object")), rng.choice(captions("object", "dent")[3:])]
         shown = [
@@ -184,7 +199,7 @@ class PretrainLoss(nn.Module):
             "patch_state": config.patch_state * (state_loss * weight).sum() / weight.sum(),
             "image_text": config.image_text
             * contrast(views @ caption_text.T / config.temperature, [unique.index(text) for text in shown]),
-            "text_spread": config.text_spread
+            "text_spread": text_spread
             * (state_text[:1] @ torch.cat([state_text[1:], state_pair[1:]]).T).relu().square().mean(),
             "view_state": config.view_state
             * binary_cross_entropy_with_logits(view_logit, (batch.view_kinds >= 0).float()),
