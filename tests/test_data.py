@@ -194,6 +194,45 @@ def test_an_unknown_category_names_the_known_ones(release):
 
 
 @pytest.fixture
+def real3d(tmp_path: Path) -> Path:
+    """One class of Real3D-AD, with a template among the test clouds and other files among the prototypes."""
+    root = tmp_path / "Real3D-AD-PCD" / "airplane"
+    for name in ("17_template", "204_template", "notes"):
+        write(root / f"train/{name}.pcd", POINTS)
+    for name in ("10_bulge", "2_good", "2_good_copy", "31_sink_cut", "4_template"):
+        write(root / f"test/{name}.pcd", POINTS)
+    write(root / "gt/10_bulge.txt", labelled())
+    write(root / "gt/31_sink_cut.txt", labelled(POINTS[::-1] * 2, LABELS[::-1])[1:])
+    return tmp_path
+
+
+def test_real3d_ad_names_tell_label_and_kind(real3d):
+    dataset = open_dataset("real3d-ad", real3d)
+    assert dataset.categories() == ("airplane",)
+    assert names(dataset.select(split="train")) == ["17_template", "204_template"]
+    assert [(s.path.stem, s.label, s.kind, s.gt_path is not None) for s in dataset.select(split="test")] == [
+        ("2_good", 0, "good", False), ("2_good_copy", 0, "good", False),
+        ("10_bulge", 1, "bulge", True), ("31_sink_cut", 1, "sink", True),
+    ]  # fmt: skip
+
+
+def test_real3d_ad_scores_the_points_of_the_label_file_where_they_differ(real3d):
+    bulge, sink = (sample.load() for sample in open_dataset("real3d-ad", real3d).select(split="test")[2:])
+    assert len(bulge[0]) == 5 and bulge[1] is not None and bulge[1].tolist() == LABELS.astype(bool).tolist()
+    cloud, labels = sink
+    assert np.allclose(cloud.points.numpy(), (POINTS[::-1] * 2)[1:])
+    assert labels is not None and labels.tolist() == LABELS[::-1][1:].astype(bool).tolist()
+
+
+def test_what_is_no_real3d_ad_folder_is_refused(real3d, tmp_path_factory):
+    write(real3d / "Real3D-AD-PCD/airplane/test/33.pcd", POINTS)
+    with pytest.raises(DatasetError, match=r"tells no label.*33\.pcd"):
+        open_dataset("real3d-ad", real3d)
+    with pytest.raises(DatasetError, match=r"not a Real3D-AD folder.*found: an empty folder"):
+        open_dataset("real3d-ad", tmp_path_factory.mktemp("empty"))
+
+
+@pytest.fixture
 def own(tmp_path: Path) -> Path:
     root = tmp_path / "castings"
     for name in ("train/a.xyz", "good/b.xyz", "bad/dent_01.xyz", "bad/crack-2.xyz", "bad/0003.xyz"):

@@ -6,12 +6,16 @@ import os
 from pathlib import Path
 
 from ..errors import DatasetError
-from . import anomaly_shapenet, folder
+from . import anomaly_shapenet, folder, real3d_ad
 from .dataset import Dataset, Sample
 
 __all__ = ["Dataset", "Sample", "dataset_names", "open_dataset"]
 
-_READERS = {"anomaly-shapenet": anomaly_shapenet.read_samples, "folder": folder.read_samples}
+_READERS = {
+    "anomaly-shapenet": anomaly_shapenet.read_samples,
+    "real3d-ad": real3d_ad.read_samples,
+    "folder": folder.read_samples,
+}
 
 
 def dataset_names() -> tuple[str, ...]:

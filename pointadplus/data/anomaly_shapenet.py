@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import DatasetError
-from .dataset import GOOD, Sample, Split, child_folder, cloud_files, label_files, natural_key
+from .dataset import GOOD, Sample, child_folder, class_folders, label_files, split_clouds
 
 # "positive" is this data set's word for a normal test cloud, "template" for a normal training cloud.
 NORMAL_KINDS = frozenset({"positive", "template", "good"})
@@ -23,10 +23,9 @@ def read_samples(root: Path) -> tuple[Sample, ...]:
     Raises:
         DatasetError: no class folder with a test cloud, or a name that contradicts its folder.
     """
-    for below in _RELEASE_FOLDERS:
-        folders = _class_folders(root / below)
-        if folders:
-            return tuple(sample for folder in folders for sample in _class_samples(folder))
+    folders = class_folders(root, _RELEASE_FOLDERS)
+    if folders:
+        return tuple(sample for folder in folders for sample in _class_samples(folder))
     raise DatasetError(
         "not an Anomaly-ShapeNet folder",
         where=root,
@@ -36,23 +35,11 @@ def read_samples(root: Path) -> tuple[Sample, ...]:
     )
 
 
-def _class_folders(root: Path) -> list[Path]:
-    if not root.is_dir():
-        return []
-    folders = (path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return sorted((path for path in folders if _clouds(path, "test")), key=natural_key)
-
-
-def _clouds(folder: Path, split: Split) -> list[Path]:
-    inside = child_folder(folder, split)
-    return [] if inside is None else cloud_files(inside)
-
-
 def _class_samples(folder: Path) -> list[Sample]:
     category = folder.name
     masks = label_files(child_folder(folder, "gt"), (".txt",))
     samples = []
-    for path in _clouds(folder, "train"):
+    for path in split_clouds(folder, "train"):
         kind = _kind(path, category)
         if kind and kind not in NORMAL_KINDS:
             raise DatasetError(
@@ -62,7 +49,7 @@ def _class_samples(folder: Path) -> list[Sample]:
                 found=kind,
             )
         samples.append(Sample(path, category, "train", 0, GOOD))
-    for path in _clouds(folder, "test"):
+    for path in split_clouds(folder, "test"):
         kind = _kind(path, category)
         if not kind:
             raise DatasetError(

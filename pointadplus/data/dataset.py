@@ -151,6 +151,23 @@ def cloud_files(folder: Path) -> list[Path]:
     return sorted(files, key=natural_key)
 
 
+def class_folders(root: Path, below: Iterable[str] = ("",)) -> list[Path]:
+    """The folders with a cloud in `test`, in the first of the places below `root` that has any; else none."""
+    for name in below:
+        inside = root / name
+        folders = [path for path in inside.iterdir() if path.is_dir()] if inside.is_dir() else []
+        found = [path for path in folders if not path.name.startswith(".") and split_clouds(path, "test")]
+        if found:
+            return sorted(found, key=natural_key)
+    return []
+
+
+def split_clouds(folder: Path, split: Split) -> list[Path]:
+    """The clouds of a class in one split; none where that folder is missing."""
+    inside = child_folder(folder, split)
+    return [] if inside is None else cloud_files(inside)
+
+
 def child_folder(parent: Path, name: str) -> Path | None:
     """The sub-folder of this name in any case (releases differ: `GT`, `gt`), or None."""
     return next((path for path in sorted(parent.iterdir()) if path.is_dir() and path.name.lower() == name), None)
