@@ -18,7 +18,7 @@ from pointadplus.cloud import PointCloud
 from pointadplus.detection import AnomalyDetector, Detection, as_cloud
 from pointadplus.errors import ConfigError, WeightsError
 from pointadplus.fusion import top_mean
-from pointadplus.geometry.descriptors import describe, point_histograms
+from pointadplus.geometry.descriptors import outward_normals, point_histograms
 from pointadplus.geometry.neighbors import interpolate, knn, smooth
 from pointadplus.geometry.sampling import canonical_order
 
@@ -107,7 +107,7 @@ class FPFHMemoryBank(AnomalyDetector):
         order = canonical_order(cloud.points, self.config.seed)
         support = cloud.normalization().apply(cloud.points[order[: self.config.support]])
         nodes = support[: self.config.nodes]
-        normals = describe(support, len(nodes), features=False).normals
+        normals = outward_normals(support, len(nodes))
         return nodes, torch.cat(point_histograms(nodes, normals), 1)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--export", type=Path, help="write the weights of the checkpoint here, and train no more")
     parser.add_argument("--trials", type=Path, help="JSON lines of pretrain_trials.py, for the card")
     parser.add_argument("--keep", type=Path, help="folder for whole pictures, the corpus of the prompts' training")
+    parser.add_argument("--keep-every", type=int, default=2, help="of how many pairs one is kept, some 8 MB an object")
     parser.add_argument("--steps", type=int, default=PretrainConfig.steps)
     parser.add_argument("--stop-at", type=int, help="end after this step, to be resumed")
     parser.add_argument("--batch", type=int, default=PretrainConfig.batch)
@@ -91,7 +92,7 @@ def main() -> None:
     backbone = build_backbone(tower, seed=config.seed).to(arguments.device)
     average = Average(backbone.model, config.ema)
     optimizer = torch.optim.AdamW(
-        parameter_groups(backbone.model, config.weight_decay), lr=config.lr, betas=(0.9, 0.98)
+        parameter_groups(backbone.model, config.weight_decay), lr=config.lr, betas=(0.9, 0.98), fused=True
     )
     checkpoint = arguments.run / "checkpoint.safetensors"
     notes = {"step": 0, "seconds": 0.0}
@@ -106,6 +107,7 @@ def main() -> None:
         first=first_object(config, notes["step"]),
         views=12,
         keep=arguments.keep,
+        keep_every=arguments.keep_every,
     )
     loader = iter(DataLoader(stream, batch_size=None, num_workers=arguments.workers, prefetch_factor=8))
     loss = PretrainLoss(config)

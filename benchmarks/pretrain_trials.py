@@ -22,9 +22,9 @@ from pointadplus.clip.backbone import Backbone, build_backbone
 from pointadplus.cloud import PointCloud
 from pointadplus.observation import Observer
 from pointadplus.prompts.templates import ANOMALOUS_WORDS, NORMAL_WORDS
-from pointadplus.synthesis.corpus import CorpusConfig, LabelledObject, sample_object
+from pointadplus.synthesis.corpus import CorpusConfig, sample_object
 from pointadplus.synthesis.shapes import HELD_OUT
-from pointadplus.training.cache import load_picture
+from pointadplus.training.cache import LabelledPicture, load_picture
 from pointadplus.training.pictures import DrawnObject, draw
 from pointadplus.training.pretraining import (
     CHANNELS,
@@ -65,10 +65,13 @@ class Variant:
         return images if images.shape[-1] == size else interpolate(images, size=(size, size), mode="area")
 
 
+SELF_REFERENCE = tuple(name for name in CHANNELS if name.startswith("self_reference"))
+RIMS = ("roughness_wide", "rim_fine", "rim", "crease", "crease_wide")
 VARIANTS = {
     "base": Variant(),
     "plain": Variant(("headlight", "depth")),
-    "shape": Variant(("headlight", "depth", "variation_fine", "variation", "variation_wide")),
+    "without_self_reference": Variant(tuple(name for name in CHANNELS if name not in SELF_REFERENCE)),
+    "version_0": Variant(tuple(name for name in CHANNELS if name not in SELF_REFERENCE + RIMS)),
     "patch16": Variant(tower={"patch_size": 16, "vision_width": 192, "vision_heads": 3}),
     "size64": Variant(tower={"image_size": 64}),
     "size64_patch4": Variant(tower={"image_size": 64, "patch_size": 4}),
@@ -85,11 +88,8 @@ def corpus(pictures: Path, patch: int) -> ViewBatch:
     """Every other view of the stored objects."""
     parts = []
     for path in sorted(pictures.glob("*.safetensors")):
-        stored = load_picture(path)
-        thing = LabelledObject(
-            stored.picture.nodes, stored.kinds >= 0, stored.kinds, stored.family, stored.family, stored.kind
-        )
-        parts.append(ViewBatch.of(draw(thing, stored.picture, patch, torch.arange(0, len(stored.picture.index), 2))))
+        labelled = load_picture(path)
+        parts.append(ViewBatch.of(draw(labelled, patch, torch.arange(0, len(labelled.picture.index), 2))))
     return ViewBatch.cat(parts)
 
 
@@ -98,8 +98,8 @@ def held_out(count: int) -> list[DrawnObject]:
     observer, test = Observer(CHANNELS, TOWER["image_size"]), []
     for seed in range(9_990_000_000, 9_990_000_000 + count):
         thing = sample_object(seed, CorpusConfig(families=HELD_OUT))
-        picture = observer.picture(PointCloud.create(thing.points), features=False)
-        test.append(draw(thing, picture, TOWER["patch_size"], torch.arange(len(picture.index))))
+        labelled = LabelledPicture.of(thing, observer.picture(PointCloud.create(thing.points)))
+        test.append(draw(labelled, TOWER["patch_size"], torch.arange(len(labelled.picture.index))))
     return test
 
 
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--variants", default=",".join(VARIANTS))
     parser.add_argument("--pictures", type=Path, required=True, help="folder that `pretrain_embedded.py --keep` wrote")
-    parser.add_argument("--objects", type=int, default=40, help="of held-out families, to judge by")
+    parser.add_argument("--objects", type=int, default=80, help="of held-out families, to judge by")
     parser.add_argument("--steps", type=int, default=640)
     parser.add_argument("--batch", type=int, default=48)
     arguments = parser.parse_args()
@@ -150,7 +150,9 @@ def main() -> None:
         config = PretrainConfig(steps=arguments.steps, warmup=arguments.steps // 10, text_spread_from=0)
         config = replace(config, **variant.losses)
         backbone = build_backbone(variant.shape, seed=0)
-        optimizer = torch.optim.AdamW(parameter_groups(backbone.model, config.weight_decay), betas=(0.9, 0.98))
+        optimizer = torch.optim.AdamW(
+            parameter_groups(backbone.model, config.weight_decay), betas=(0.9, 0.98), fused=True
+        )
         loss, start = PretrainLoss(config), time.perf_counter()
         for step in range(config.steps):
             rng = random.Random(step)

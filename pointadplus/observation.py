@@ -160,14 +160,11 @@ class Observer:
         """How many looks a cloud gets: no more than it takes to make every point a node once."""
         return min(self.config.samples, math.ceil(len(cloud) / self.config.nodes))
 
-    def picture(
-        self, cloud: PointCloud, *, sample: int = 0, features: bool = True, stopwatch: Stopwatch | None = None
-    ) -> Picture:
+    def picture(self, cloud: PointCloud, *, sample: int = 0, stopwatch: Stopwatch | None = None) -> Picture:
         """Describe and draw one cloud.
 
         Args:
             sample: which look, from 0; each takes the next points of the canonical order as its nodes.
-            features: False leaves out the descriptors that no channel shows.
             stopwatch: adds up the time.
         """
         watch = stopwatch or Stopwatch()
@@ -177,7 +174,7 @@ class Observer:
             normalization = cloud.normalization()
             support = normalization.apply(cloud.points[order[: max(config.support, config.rendered or 0)]])
             count = min(config.nodes, len(support))
-            descriptors = describe(support[: config.support], count, features=features)
+            descriptors = describe(support[: config.support], count)
         with watch.stage("render"):
             if config.rendered is None:
                 drawn = PointCloud(support[:count], normals=descriptors.normals)
@@ -209,18 +206,10 @@ class Observer:
             maps = patches.transpose(1, 2).unflatten(2, tokens.grid)
             lifted, seen = lift_to_points(maps, picture.pixels, picture.visible, size)
             lifted = torch.nn.functional.normalize(fill_unseen(lifted, seen, picture.nodes), dim=1)
-        descriptors = picture.descriptors
-        if descriptors.features is None:
-            raise ConfigError(
-                "the picture was made without descriptors",
-                where="Observer.observe",
-                expected="picture(cloud, features=True)",
-                found="features=False",
-            )
         return Observation(
             picture.nodes,
-            descriptors.normals,
-            descriptors.features,
+            picture.descriptors.normals,
+            picture.descriptors.features,
             lifted,
             picture.pixels,
             picture.visible,

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pointadplus.geometry.aggregation import AggregationConfig, GAggregation, GeometryHop, build_graph, edge_features
-from pointadplus.geometry.descriptors import DESCRIPTORS, describe, self_reference
+from pointadplus.geometry.descriptors import ATTRIBUTES, COLUMNS, DESCRIPTORS, describe, outward_normals, self_reference
 from pointadplus.geometry.histograms import BINS, fast_histograms, simplified_histograms
 from pointadplus.geometry.neighbors import interpolate, knn, smooth
 from pointadplus.geometry.normals import estimate_normals, local_frames
@@ -112,10 +112,9 @@ def test_descriptors_do_not_change_when_the_object_is_turned():
     cloud = ellipsoid(6000)
     cloud = cloud * (1 + 0.03 * torch.sin(20 * cloud[:, :1]))
     still = describe(cloud, 2000)
-    assert still.features is not None and still.features.shape == (2000, DESCRIPTORS)
+    assert still.features.shape == (2000, DESCRIPTORS)
     for seed in range(3):
         turned = describe(cloud @ rotation(seed).T, 2000)
-        assert turned.features is not None
         error = (turned.features - still.features).abs() / still.features.std(0).clamp_min(1e-3)
         assert error.median() < 1e-3
         assert (error > 0.1).float().mean() < 0.01  # ties of the k-th neighbour and of near-flat normals' signs
@@ -123,10 +122,35 @@ def test_descriptors_do_not_change_when_the_object_is_turned():
             assert (turned.attributes[name] - value).abs().median() < 1e-3, name
 
 
-def test_attributes_are_bounded_and_need_no_features():
-    plain = describe(ellipsoid(3000), 1000, features=False)
-    assert plain.features is None
-    assert all(value.shape == (1000,) and value.abs().max() <= 1 for value in plain.attributes.values())
+def test_attributes_are_bounded_and_show_their_descriptors():
+    found = describe(ellipsoid(3000), 1000)
+    assert found.attributes.keys() == ATTRIBUTES.keys()
+    for name, (column, unit) in ATTRIBUTES.items():
+        shown = found.attributes[name]
+        assert shown.shape == (1000,) and shown.abs().max() <= 1
+        torch.testing.assert_close(shown, (found.features[:, COLUMNS.index(column)] / unit).tanh())
+
+
+def test_columns_are_named_in_their_order():
+    """Each name stands where its values are: relations that hold between the columns of any cloud."""
+    found = dict(zip(COLUMNS, describe(ellipsoid(3000), 1000).features.unbind(1), strict=True))
+    assert len(found) == DESCRIPTORS
+    for scale in (1, 2, 3):
+        torch.testing.assert_close(found[f"residual_size_{scale}"], found[f"residual_{scale}"].abs())
+    assert found["turn_0"].abs().max() < 1e-6 and (found["log_size_4"] > found["log_size_0"]).all()
+    for name in ("thickness_1", "shift_4", "roughness_3", "relative_self_0_1", "relative_self_1_9"):
+        plain = name.removeprefix("relative_")
+        ratio = found[plain] / found[plain].median() if "self" in name else found[plain] - found[plain].median()
+        assert torch.corrcoef(torch.stack([found[f"relative_{plain}"], ratio]))[0, 1] > 0.999, name
+    for scale in (0, 1):
+        blocks = torch.stack([found[f"fpfh_{scale}_{bin}"] for bin in range(33)], 1).view(-1, 3, 11)
+        torch.testing.assert_close(blocks.sum(2), torch.ones(1000, 3))
+        assert (found[f"self_{scale}_1"] <= found[f"self_{scale}_3"]).all()
+
+
+def test_outward_normals_are_those_of_the_descriptors():
+    cloud = ellipsoid(3000)
+    assert torch.equal(outward_normals(cloud, 1000), describe(cloud, 1000).normals)
 
 
 def test_self_reference_points_at_what_is_unlike_the_rest():
@@ -136,7 +160,6 @@ def test_self_reference_points_at_what_is_unlike_the_rest():
     cloud = flat.clone()
     cloud[:, 2] = 0.03 * torch.exp(-(bump**2) / (2 * 0.03**2)) + 0.0005 * torch.randn(6000, generator=rng)
     descriptors = describe(cloud, 6000)
-    assert descriptors.features is not None
     first_match = descriptors.features[:, -12]
     inside, outside = first_match[(bump > 0.015) & (bump < 0.06)], first_match[(bump > 0.15) & (bump < 0.35)]
     assert inside.median() > 3 * outside.median()

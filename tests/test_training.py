@@ -273,3 +273,19 @@ def test_prompts_and_aggregation_learn_while_the_backbone_stays(stream, drawn, b
     ):
         assert part in changed
     assert backbone.digest == digest
+
+
+def test_a_kept_picture_is_read_back_and_not_made_again(stream, drawn, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise AssertionError("made again")
+
+    monkeypatch.setattr("pointadplus.training.pictures.sample_object", refuse)
+    for number, first in enumerate(drawn):
+        again = stream.make(number)
+        assert torch.equal(again.images, first.images) and torch.equal(again.view_kinds, first.view_kinds)
+        assert torch.equal(again.targets.share, first.targets.share) and again.caption == first.caption
+    with pytest.raises(AssertionError, match="made again"):
+        stream.make(6)
+    other = PictureStream(Observer(CHANNELS, 24, OBSERVATION), 8, CORPUS, seed=1, keep=stream.keep, keep_every=1)
+    with pytest.raises(AssertionError, match="made again"):
+        other.make(0)  # pictures of another size

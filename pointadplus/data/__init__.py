@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from ..errors import DatasetError
-from . import anomaly_shapenet, folder, real3d_ad
+from . import anomaly_shapenet, folder, mvtec3d_ad, real3d_ad
 from .dataset import Dataset, Sample
 
 __all__ = ["Dataset", "Sample", "dataset_names", "open_dataset"]
@@ -14,6 +14,7 @@ __all__ = ["Dataset", "Sample", "dataset_names", "open_dataset"]
 _READERS = {
     "anomaly-shapenet": anomaly_shapenet.read_samples,
     "real3d-ad": real3d_ad.read_samples,
+    "mvtec-3d-ad": mvtec3d_ad.read_samples,
     "folder": folder.read_samples,
 }
 

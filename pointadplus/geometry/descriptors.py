@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .histograms import fast_histograms, simplified_histograms
+from .histograms import BINS, fast_histograms, simplified_histograms
 from .neighbors import knn
 from .normals import LocalFrames, local_frames, offsets_to
 
@@ -20,12 +20,52 @@ from .normals import LocalFrames, local_frames, offsets_to
 SCALES: tuple[tuple[int, int], ...] = ((1, 10), (1, 40), (4, 32), (4, 96), (16, 64))
 QUADRIC_SCALES = (1, 2, 3)  # indices into SCALES where a quadric is fitted
 HISTOGRAM_SCALES = ((1, 48), (4, 48))  # of the nodes: about 0.6 and 2.4 % of the surface
+AVERAGED = 16  # nodes over which a histogram is averaged, the point itself included
 FAR = 0.08  # a match nearer than this share of the diagonal is the point's own neighbourhood
 REFERENCES = 2048
 RANKS = (1, 3, 9)
 CHUNK = 2048
-_LOCAL = 7 * len(SCALES) + 5 * len(QUADRIC_SCALES)
-DESCRIPTORS = 2 * _LOCAL + 33 * len(HISTOGRAM_SCALES) + 2 * len(RANKS) * len(HISTOGRAM_SCALES)  # F
+_FRAME = ("thickness", "planarity", "linearity", "log_size", "offset", "shift", "turn")
+_QUADRIC = ("residual", "residual_size", "roughness", "curvature", "anisotropy")
+_LOCAL = (
+    *(f"{name}_{scale}" for scale in range(len(SCALES)) for name in _FRAME),
+    *(f"{name}_{scale}" for scale in QUADRIC_SCALES for name in _QUADRIC),
+)
+_SELF = tuple(f"self_{scale}_{rank}" for scale in range(len(HISTOGRAM_SCALES)) for rank in RANKS)
+COLUMNS = (
+    *_LOCAL,
+    *(f"relative_{name}" for name in _LOCAL),
+    *(f"fpfh_{scale}_{bin}" for scale in range(len(HISTOGRAM_SCALES)) for bin in range(3 * BINS)),
+    *_SELF,
+    *(f"relative_{name}" for name in _SELF),
+)
+"""Names of the descriptors. The number behind a name is an index into `SCALES`, or into `HISTOGRAM_SCALES` for `fpfh`
+and `self`, whose second number is the bin or the rank of the match. `relative`: against the cloud's own median."""
+
+DESCRIPTORS = len(COLUMNS)  # F
+
+# Attribute -> the descriptor it shows and the unit it is squashed by, tanh(value / unit), so that an edge of the object
+# does not drown a shallow dent. Units are ours, near the descriptor's spread over synthetic objects.
+ATTRIBUTES: Mapping[str, tuple[str, float]] = {
+    "variation_fine": ("thickness_0", 0.2),
+    "variation": ("thickness_1", 0.2),
+    "variation_wide": ("thickness_3", 0.3),
+    "offset_fine": ("offset_1", 0.1),
+    "offset": ("offset_2", 0.2),
+    "offset_wide": ("offset_3", 0.3),
+    "offset_widest": ("offset_4", 0.5),
+    "residual_fine": ("residual_1", 0.05),
+    "residual": ("residual_2", 0.05),
+    "roughness": ("roughness_1", 0.1),
+    "roughness_wide": ("roughness_3", 0.3),
+    "rim_fine": ("shift_1", 0.25),
+    "rim": ("shift_3", 0.25),
+    "crease": ("turn_2", 0.2),
+    "crease_wide": ("turn_3", 0.3),
+    "self_reference_fine": ("self_0_3", 0.2),
+    "self_reference": ("self_1_3", 0.2),
+    "self_reference_relative": ("relative_self_1_3", 1.5),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,16 +74,20 @@ class Descriptors:
 
     Attributes:
         normals: (M, 3) unit, turned away from the centre of the widest neighbourhood.
-        features: (M, F) float32 descriptors, invariant under rotation, or None when only `attributes` were asked for.
-        attributes: named (M,) maps that the renderer can draw as image channels, about unit range.
+        features: (M, F) float32 descriptors, invariant under rotation; `COLUMNS` names them.
     """
 
     normals: Float[Tensor, "m 3"]
-    features: Float[Tensor, "m f"] | None
-    attributes: Mapping[str, Tensor]
+    features: Float[Tensor, "m f"]
+
+    @property
+    def attributes(self) -> dict[str, Float[Tensor, "m"]]:
+        """The maps of `ATTRIBUTES`, in [−1, 1], which the renderer can draw as image channels."""
+        columns = self.features.unbind(1)
+        return {name: torch.tanh(columns[COLUMNS.index(column)] / unit) for name, (column, unit) in ATTRIBUTES.items()}
 
 
-def describe(support: Float[Tensor, "s 3"], count: int, *, features: bool = True) -> Descriptors:
+def describe(support: Float[Tensor, "s 3"], count: int) -> Descriptors:
     """Describe the first `count` points of `support`, with all of `support` as their surroundings.
 
     The order of `support` must be random, for its strided subsets serve as the coarse levels.
@@ -51,32 +95,40 @@ def describe(support: Float[Tensor, "s 3"], count: int, *, features: bool = True
     Args:
         support: (S, 3) points in the normalised frame.
         count: M ≤ S, how many are described.
-        features: False leaves out what only the geometry layer needs (FPFH, self-reference).
     """
     nodes = support[:count]
     frames: list[LocalFrames] = []
     quadrics: list[Tensor] = []
+    nearest = {stride: knn(support[::stride], nodes, k)[1] for stride, k in dict(sorted(SCALES)).items()}
     for scale, (stride, k) in enumerate(SCALES):
-        level = support[::stride]
-        _, index = knn(level, nodes, k)
-        offsets = offsets_to(level, nodes, index)
+        offsets = offsets_to(support[::stride], nodes, nearest[stride][:, :k])
         frame = local_frames(offsets)
         frames.append(frame)
         if scale in QUADRIC_SCALES:
             quadrics.append(_quadric(offsets, frame))
-    normals = frames[0].normals
-    outward = (frames[-1].mean * normals).sum(-1, keepdim=True) <= 0
-    normals = torch.where(outward, normals, -normals)
+    normals = _turned_outward(frames[0], frames[-1])
     local = torch.cat(
         [_frame_features(frames, normals), *(_orient(q, f, normals) for q, f in _pairs(quadrics, frames))], 1
     )
-    attributes = _attributes(frames, quadrics, normals)
-    if not features:
-        return Descriptors(normals, None, attributes)
     histograms = point_histograms(nodes, normals)
     matches = self_reference(histograms, nodes)
     columns = [local, _relative(local), *histograms, matches, matches / matches.median(0).values.clamp_min(1e-6)]
-    return Descriptors(normals, torch.cat(columns, 1), attributes)
+    return Descriptors(normals, torch.cat(columns, 1))
+
+
+def outward_normals(support: Float[Tensor, "s 3"], count: int) -> Float[Tensor, "m 3"]:
+    """The normals that `describe` finds, without the descriptors. (M, 3)."""
+    nodes, frames = support[:count], []
+    for stride, k in (SCALES[0], SCALES[-1]):
+        level = support[::stride]
+        frames.append(local_frames(offsets_to(level, nodes, knn(level, nodes, k)[1])))
+    return _turned_outward(*frames)
+
+
+def _turned_outward(fine: LocalFrames, widest: LocalFrames) -> Float[Tensor, "m 3"]:
+    """The fine normals, turned away from the centre of the widest neighbourhood."""
+    outward = (widest.mean * fine.normals).sum(-1, keepdim=True) <= 0
+    return torch.where(outward, fine.normals, -fine.normals)
 
 
 def self_reference(histograms: Sequence[Float[Tensor, "m b"]], nodes: Float[Tensor, "m 3"]) -> Float[Tensor, "m r"]:
@@ -166,33 +218,13 @@ def _relative(features: Tensor) -> Tensor:
     return centred / (centred.abs().median(0).values * 1.4826).clamp_min(1e-6)
 
 
-def _attributes(frames: list[LocalFrames], quadrics: list[Tensor], normals: Tensor) -> dict[str, Tensor]:
-    """Maps for the renderer, squashed so that an edge of the object does not drown a shallow dent."""
-    thickness = [frame.variances[:, 2].sqrt() / _radius(frame) for frame in frames]
-    along = [-(frame.mean * normals).sum(1) / _radius(frame) for frame in frames]
-    residual = {scale: _orient(q, frames[scale], normals) for q, scale in zip(quadrics, QUADRIC_SCALES, strict=True)}
-    squash = lambda value, unit: torch.tanh(value / unit)  # noqa: E731
-    return {
-        "variation_fine": squash(thickness[0], 0.2),
-        "variation": squash(thickness[1], 0.2),
-        "variation_wide": squash(thickness[3], 0.3),
-        "offset_fine": squash(along[1], 0.1),
-        "offset": squash(along[2], 0.2),
-        "offset_wide": squash(along[3], 0.3),
-        "offset_widest": squash(along[4], 0.5),
-        "residual_fine": squash(residual[1][:, 0], 0.05),
-        "residual": squash(residual[2][:, 0], 0.05),
-        "roughness": squash(residual[1][:, 2], 0.1),
-    }
-
-
 def point_histograms(nodes: Float[Tensor, "m 3"], normals: Float[Tensor, "m 3"]) -> list[Tensor]:
     """FPFH of the nodes at each of `HISTOGRAM_SCALES`, (M, 33) each."""
-    distances, near = knn(nodes, nodes, 16)
+    found = {stride: knn(nodes[::stride], nodes, k) for stride, k in HISTOGRAM_SCALES}
+    distances, near = (part[:, :AVERAGED] for part in found[1])
     out = []
-    for stride, k in HISTOGRAM_SCALES:
-        level, level_normals = nodes[::stride], normals[::stride]
-        _, index = knn(level, nodes, k)
+    for stride, _ in HISTOGRAM_SCALES:
+        level, level_normals, index = nodes[::stride], normals[::stride], found[stride][1]
         simplified = simplified_histograms(offsets_to(level, nodes, index), normals, level_normals[index])
         out.append(fast_histograms(simplified, near, distances))
     return out

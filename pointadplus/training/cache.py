@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Int
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -19,25 +20,35 @@ from ..synthesis.corpus import LabelledObject
 
 
 @dataclass(frozen=True, eq=False)
-class StoredPicture:
-    """A picture read back, with the labels of its nodes.
+class LabelledPicture:
+    """A picture of a synthetic object, with the labels of its nodes.
 
     Attributes:
-        picture: as it was made; images and descriptors went through float16.
+        picture: whose pixels show nodes; read back, images and descriptors went through float16.
         kinds: (M,) int64 kind of defect of each node, −1 for normal.
-        family, kind: of the object.
+        family, caption, kind: of the object.
     """
 
     picture: Picture
-    kinds: Tensor
+    kinds: Int[Tensor, "m"]
     family: str
+    caption: str
     kind: str
 
+    @classmethod
+    def of(cls, thing: LabelledObject, picture: Picture) -> LabelledPicture:
+        """With the labels that the nodes have on the object."""
+        kinds = thing.kinds[picture.order[: len(picture.nodes)]]
+        return cls(picture, kinds, thing.family, thing.caption, thing.kind)
 
-def save_picture(path: Path, picture: Picture, thing: LabelledObject) -> None:
-    """Write a picture whole or not at all."""
-    assert picture.descriptors.features is not None
-    nodes = len(picture.nodes)
+
+def save_picture(path: Path, labelled: LabelledPicture, origin: str = "") -> None:
+    """Write a picture whole or not at all.
+
+    Args:
+        origin: what the picture was made with; `stored_origin` tells it.
+    """
+    picture = labelled.picture
     tensors = {
         "nodes": picture.nodes,
         "normals": picture.descriptors.normals,
@@ -46,9 +57,10 @@ def save_picture(path: Path, picture: Picture, thing: LabelledObject) -> None:
         "index": picture.index.to(torch.int32),
         "pixels": picture.pixels,
         "visible": picture.visible,
-        "kinds": thing.kinds[picture.order[:nodes]].to(torch.int8),
+        "kinds": labelled.kinds.to(torch.int8),
     }
-    write_tensors(path, tensors, {"family": thing.family, "kind": thing.kind})
+    card = {"family": labelled.family, "caption": labelled.caption, "kind": labelled.kind, "origin": origin}
+    write_tensors(path, tensors, card)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], card: dict[str, str]) -> None:
@@ -59,12 +71,20 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], card: dict[str, str
     os.replace(temporary, path)
 
 
-def load_picture(path: Path) -> StoredPicture:
+def stored_origin(path: Path) -> str | None:
+    """What the picture in a file was made with; None where there is no file."""
+    if not path.exists():
+        return None
+    with safe_open(path, "pt") as file:
+        return file.metadata()["origin"]
+
+
+def load_picture(path: Path) -> LabelledPicture:
     """Read what `save_picture` wrote."""
     with safe_open(path, "pt") as file:
         read = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open has no iterator
         card = file.metadata()
-    descriptors = Descriptors(read["normals"], read["features"].float(), {})
+    descriptors = Descriptors(read["normals"], read["features"].float())
     identity = Normalization(torch.zeros(3, dtype=torch.float64), 1.0)
     picture = Picture(
         torch.arange(len(read["nodes"])),
@@ -76,4 +96,4 @@ def load_picture(path: Path) -> StoredPicture:
         read["pixels"],
         read["visible"],
     )
-    return StoredPicture(picture, read["kinds"].long(), card["family"], card["kind"])
+    return LabelledPicture(picture, read["kinds"].long(), card["family"], card["caption"], card["kind"])

@@ -13,10 +13,10 @@ from torch.nn.functional import avg_pool2d, one_hot
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ..cloud import PointCloud
-from ..observation import Observer, Picture
-from ..synthesis.corpus import CorpusConfig, LabelledObject, sample_object
+from ..observation import Observer
+from ..synthesis.corpus import CorpusConfig, sample_object
 from ..synthesis.defects import KINDS
-from .cache import save_picture
+from .cache import LabelledPicture, load_picture, save_picture, stored_origin
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,15 +68,14 @@ def patch_targets(kinds: Int[Tensor, "n"], index: Int[Tensor, "v h w"], patch: i
     return PatchTargets(solid, labelled / solid.clamp_min(1e-6), kind)
 
 
-def draw(thing: LabelledObject, picture: Picture, patch: int, views: Tensor) -> DrawnObject:
-    """Keep some views of a picture, with their targets."""
-    kinds = thing.kinds[picture.order]
-    targets = patch_targets(kinds, picture.index[views], patch)
+def draw(labelled: LabelledPicture, patch: int, views: Int[Tensor, "k"]) -> DrawnObject:
+    """Keep some views of a picture, with the targets of their patches."""
+    targets = patch_targets(labelled.kinds, labelled.picture.index[views], patch)
     mass = torch.stack(
         [(targets.share * targets.solid * (targets.kind == kind)).sum(1) for kind in range(len(KINDS))], 1
     )
     view_kinds = torch.where(mass.sum(1) > 0.15, mass.argmax(1), -1)  # 0.15 of a patch: about ten pixels
-    return DrawnObject(picture.images[views].half(), targets, view_kinds, thing.caption)
+    return DrawnObject(labelled.picture.images[views].half(), targets, view_kinds, labelled.caption)
 
 
 class PictureStream(IterableDataset):
@@ -89,6 +88,7 @@ class PictureStream(IterableDataset):
         first: where to begin, for resuming.
         views: views kept of each object; for a damaged one half of them are those that show most of the damage.
         keep: folder that every `keep_every`-th pair is written to in full, for learning prompts and G-aggregation.
+            A picture that is there already is read back, and not made again.
     """
 
     def __init__(
@@ -118,18 +118,25 @@ class PictureStream(IterableDataset):
     def make(self, number: int) -> DrawnObject:
         """Object `number` of the stream."""
         seed = self.seed * 10_000_000 + number
-        thing = sample_object(seed, self.corpus)
-        kept = self.keep is not None and (number // 2) % self.keep_every == 0
-        picture = self.observer.picture(PointCloud.create(thing.points), features=kept)
-        if kept and self.keep is not None:
-            save_picture(self.keep / f"{seed:012d}.safetensors", picture, thing)
-        return draw(thing, picture, self.patch, self._choose(thing, picture, seed))
+        labelled = self._labelled(seed, kept=(number // 2) % self.keep_every == 0)
+        return draw(labelled, self.patch, self._choose(labelled, seed))
 
-    def _choose(self, thing: LabelledObject, picture: Picture, seed: int) -> Tensor:
+    def _labelled(self, seed: int, kept: bool) -> LabelledPicture:
+        path = self.keep / f"{seed:012d}.safetensors" if self.keep is not None else None
+        origin = repr((self.observer.channels, self.observer.renderer.config, self.observer.config, self.corpus))
+        if path is not None and stored_origin(path) == origin:
+            return load_picture(path)
+        thing = sample_object(seed, self.corpus)
+        labelled = LabelledPicture.of(thing, self.observer.picture(PointCloud.create(thing.points)))
+        if path is not None and kept:
+            save_picture(path, labelled, origin)
+        return labelled
+
+    def _choose(self, labelled: LabelledPicture, seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
+        picture, labels = labelled.picture, labelled.kinds >= 0
         order = torch.randperm(len(picture.index), generator=generator)
-        if thing.damaged:
-            labels = thing.labels[picture.order]
+        if labels.any():
             shown = (labels[picture.index.clamp_min(0)] & (picture.index >= 0)).flatten(1).sum(1)
             best = shown.argsort(descending=True)[: self.views // 2]
             order = torch.cat([best, order[~torch.isin(order, best)]])

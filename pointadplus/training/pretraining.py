@@ -17,8 +17,9 @@ from ..prompts.templates import ANOMALOUS_WORDS, DEFECT_KINDS, NORMAL_WORDS, cap
 from .pictures import DrawnObject
 
 CHANNELS = (
-    "headlight", "depth", "variation_fine", "variation", "variation_wide",
-    "offset_fine", "offset", "offset_wide", "residual_fine", "residual", "roughness",
+    "headlight", "depth", "variation_fine", "variation", "variation_wide", "offset_fine", "offset", "offset_wide",
+    "residual_fine", "residual", "roughness", "roughness_wide", "rim_fine", "rim", "crease", "crease_wide",
+    "self_reference_fine", "self_reference", "self_reference_relative",
 )  # fmt: skip
 """Rotation-invariant in the image plane, so that turning and mirroring a view is a true augmentation."""
 
