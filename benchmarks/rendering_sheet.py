@@ -73,7 +73,7 @@ def main() -> None:
         coloured = torch.where(mask > 0, 0.5 + 0.5 * normals, 1.0)
         rows += [gray[1:4].expand(-1, 3, -1, -1), depth[2:3].expand(-1, 3, -1, -1), coloured[1:3]]
         print(f"row {len(rows) // 3}: {name}", flush=True)
-    contact_sheet(torch.cat(rows), columns=6).quantize(128).save(arguments.out, optimize=True)
+    contact_sheet(torch.cat(rows), columns=6).save(arguments.out, optimize=True)
 
 
 if __name__ == "__main__":

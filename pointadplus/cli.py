@@ -1,4 +1,4 @@
-"""The command line: `pointadplus score`, `render`, `evaluate`, `demo` and `version`."""
+"""The command line: `pointadplus score`, `render`, `evaluate`, `datasets`, `demo` and `version`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Find and locate anomalies in point clouds and meshes."
 )
+datasets = typer.Typer(no_args_is_help=True, help="Labelled data sets on disk.")
+app.add_typer(datasets, name="datasets")
 
 Files = Annotated[list[Path], typer.Argument(help="Clouds or meshes: pcd, ply, xyz, csv, npy, obj, stl, ...")]
 Weights = Annotated[str, typer.Option(help="'embedded', or the path of a detector's weights.")]
@@ -95,7 +97,7 @@ def render(
 
 @app.command()
 def evaluate(
-    dataset: Annotated[str, typer.Option(help="Layout of the data: anomaly-shapenet or folder.")],
+    dataset: Annotated[str, typer.Option(help="Layout of the data, see `datasets list`.")],
     root: Annotated[Path, typer.Option(help="Folder of the data set.")],
     method: Annotated[str, typer.Option(help="zero-shot.")] = "zero-shot",
     categories: Annotated[str | None, typer.Option(help="Comma-separated; all if left out.")] = None,
@@ -123,6 +125,32 @@ def evaluate(
         if out is not None:
             _write_text(out, result.to_json() + "\n")
     typer.echo(result.to_markdown())
+
+
+@datasets.command("list")
+def list_datasets() -> None:
+    """Print the layouts that can be read."""
+    from .data import dataset_names
+
+    typer.echo("\n".join(dataset_names()))
+
+
+@datasets.command()
+def check(
+    root: Annotated[Path, typer.Argument(help="Folder of the data set.", show_default=False)],
+    dataset: Annotated[str | None, typer.Option(help="Layout of the data; found out if left out.")] = None,
+) -> None:
+    """Read every cloud and say what was found, what is missing and what is malformed. Exit code 1 if anything is."""
+    from .data.check import check_dataset, find_dataset
+
+    with _errors(), _progress() as progress:
+        task = progress.add_task("checking", total=None)
+        found = check_dataset(
+            find_dataset(root, dataset), lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    typer.echo(found.to_markdown())
+    if found.problems:
+        raise typer.Exit(1)
 
 
 @app.command()

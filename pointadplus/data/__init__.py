@@ -11,9 +11,9 @@ from .dataset import Dataset, Sample
 
 __all__ = ["Dataset", "Sample", "dataset_names", "open_dataset"]
 
-_READERS = {
-    "anomaly-shapenet": anomaly_shapenet.read_samples,
+_READERS = {  # a folder of no given layout is opened by the first that reads it: the strictest first
     "real3d-ad": real3d_ad.read_samples,
+    "anomaly-shapenet": anomaly_shapenet.read_samples,
     "mvtec-3d-ad": mvtec3d_ad.read_samples,
     "folder": folder.read_samples,
 }

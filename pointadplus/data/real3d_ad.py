@@ -44,17 +44,17 @@ def _class_samples(folder: Path) -> list[Sample]:
         stem = path.stem.lower()
         if "temp" in stem:
             continue
-        normal = "good" in stem
-        kind = GOOD if normal else _kind(path)
+        kind = _kind(path)
+        normal = kind == GOOD
         labels = None if normal else masks.get(stem)
         samples.append(Sample(path, folder.name, "test", int(not normal), kind, labels))
     return samples
 
 
 def _kind(path: Path) -> str:
-    """`105_bulge_cut` → "bulge": the first word that is not how the file was made."""
+    """`105_bulge_cut` → "bulge": after the number, the first word that is not how the file was made."""
     words = [word for word in re.findall(r"[a-z]+", path.stem.lower()) if word not in _MADE_BY]
-    if not words:
+    if not words or not path.stem[0].isdecimal():
         raise DatasetError(
             "the name tells no label", where=path, expected="<id>_good or <id>_<defect>", found=path.name
         )
