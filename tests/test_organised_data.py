@@ -1,4 +1,4 @@
-"""MVTec 3D-AD in its layout: the table goes, the object stays, image and mask fall on its pixels."""
+"""MVTec 3D-AD and Eyecandies in their layouts: the table goes, the object stays, image and mask fall on its pixels."""
 
 from __future__ import annotations
 
@@ -128,3 +128,69 @@ def test_what_does_not_fit_is_refused(mvtec, tmp_path_factory):
     (mvtec / "bagel/train/bent/xyz").mkdir(parents=True)
     with pytest.raises(DatasetError, match="anomalous kind among the training scans"):
         open_dataset("mvtec-3d-ad", mvtec)
+
+
+@pytest.fixture
+def eyecandies(tmp_path: Path) -> Path:
+    """A class with a training sample, a good one, and one with a bump and a dent; depth in the camera's unit."""
+    v, u = np.mgrid[:SIZE, :SIZE]
+    radius = np.hypot(u - SIZE / 2 + 0.5, v - SIZE / 2 + 0.5)
+    depth = 1.3 - np.sqrt(np.clip(0.08**2 - (radius * 1.3 / 711.11) ** 2, 0, None))
+    for below, number, kinds in (("train", "000", ""), ("test_public", "00", ""), ("test_public", "01", "bumps dents")):
+        folder = tmp_path / "Marshmallow" / below / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        values = np.round((depth - 1.0) / 0.5 * 65535).astype(np.uint16)
+        Image.fromarray(values).save(folder / f"{number}_depth.png")
+        (folder / f"{number}_info_depth.yaml").write_text("normalization:\n  max: 1.5\n  min: 1.0\n")
+        Image.new("RGB", (SIZE, SIZE), (255, 0, 51)).save(folder / f"{number}_image_4.png")
+        for kind in ("bumps", "dents", "colors", "normals"):
+            mask = np.zeros((SIZE, SIZE), np.uint8)
+            mask[60:64, 60:70] = kind in kinds
+            Image.fromarray(mask).save(folder / f"{number}_{kind}_mask.png")
+            if kind == "bumps":
+                Image.fromarray(mask).save(folder / f"{number}_mask.png")
+    (tmp_path / "Marshmallow/test_private/data").mkdir(parents=True)
+    return tmp_path
+
+
+def test_eyecandies_lists_samples_by_their_masks(eyecandies):
+    found = open_dataset("eyecandies", eyecandies).samples
+    assert [(s.path.name, s.split, s.label, s.kind) for s in found] == [
+        ("000_depth.png", "train", 0, "good"), ("00_depth.png", "test", 0, "good"),
+        ("01_depth.png", "test", 1, "bumps+dents"),
+    ]  # fmt: skip
+
+
+def test_eyecandies_depth_becomes_points_before_the_camera(eyecandies):
+    cloud, labels = open_dataset("eyecandies", eyecandies).samples[-1].load()
+    assert cloud.grid == (SIZE, SIZE) and labels is not None and int(labels.sum()) == 40
+    x, y, z = cloud.points.unbind(1)
+    # A dome of radius 0.08 on a table at 1.3: what stands over 0.02 above the table is kept.
+    assert abs(float(z.max()) + 1.22) < 1e-3 and float(z.min()) > -1.29 and float(z.min()) < -1.27
+    assert (torch.hypot(x * 1.3 / -z, y * 1.3 / -z) - (0.08**2 - (1.3 + z) ** 2).clamp_min(0).sqrt()).abs().max() < 2e-3
+    rows = cloud.valid_rows()
+    assert (y[rows // SIZE < 50] > 0).all() and (x[rows % SIZE > 70] > 0).all()  # the first row is up
+    assert cloud.colors is not None
+    torch.testing.assert_close(cloud.colors[0], torch.tensor([1.0, 0.0, 0.2]))
+
+
+@pytest.mark.parametrize("text", ["normalization: {min: 2.0, max: 1.0}", "- a list", "normalization: {min: a}", "{"])
+def test_a_malformed_range_of_depths_is_refused(eyecandies, text):
+    (eyecandies / "Marshmallow/test_public/data/01_info_depth.yaml").write_text(text)
+    with pytest.raises(DatasetError, match=r"01_info_depth\.yaml: .*range"):
+        open_dataset("eyecandies", eyecandies).samples[-1].load()
+
+
+def test_what_is_no_eyecandies_folder_is_refused(eyecandies, tmp_path_factory):
+    with pytest.raises(DatasetError, match=r"not an Eyecandies folder.*an empty folder"):
+        open_dataset("eyecandies", tmp_path_factory.mktemp("empty"))
+    data = eyecandies / "Marshmallow/test_public/data"
+    Image.new("RGB", (SIZE, SIZE)).save(data / "00_depth.png")
+    with pytest.raises(DatasetError, match="not a depth image"):
+        open_dataset("eyecandies", eyecandies).samples[1].load()
+    (data / "00_depth.png").write_bytes(b"no image")
+    with pytest.raises(DatasetError, match="the depth cannot be read"):
+        open_dataset("eyecandies", eyecandies).samples[1].load()
+    (data / "00_mask.png").write_bytes(b"no image")
+    with pytest.raises(DatasetError, match="the mask cannot be read"):
+        open_dataset("eyecandies", eyecandies)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from ..errors import DatasetError
-from . import anomaly_shapenet, folder, mvtec3d_ad, real3d_ad
+from . import anomaly_shapenet, eyecandies, folder, mvtec3d_ad, real3d_ad
 from .dataset import Dataset, Sample
 
 __all__ = ["Dataset", "Sample", "dataset_names", "open_dataset"]
@@ -15,6 +15,7 @@ _READERS = {  # a folder of no given layout is opened by the first that reads it
     "real3d-ad": real3d_ad.read_samples,
     "anomaly-shapenet": anomaly_shapenet.read_samples,
     "mvtec-3d-ad": mvtec3d_ad.read_samples,
+    "eyecandies": eyecandies.read_samples,
     "folder": folder.read_samples,
 }
 

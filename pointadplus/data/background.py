@@ -23,11 +23,12 @@ REACH, CROWD = 0.006, 30  # DBSCAN's radius in metres, and the points within it 
 VOXELS = 4  # across REACH: the cells that are clustered in place of their points
 
 
-def foreground(cloud: PointCloud, seed: int = 0) -> Bool[Tensor, "n"]:
-    """Which points belong to the object on the table of an organised scan in metres.
+def foreground(cloud: PointCloud, unit: float = 1.0, seed: int = 0) -> Bool[Tensor, "n"]:
+    """Which points belong to the object on the table of an organised scan.
 
     Args:
         cloud: with a grid; the table shows at the rim of the image.
+        unit: length of a metre in the cloud's unit.
         seed: of the plane's hypotheses.
 
     Returns:
@@ -41,7 +42,7 @@ def foreground(cloud: PointCloud, seed: int = 0) -> Bool[Tensor, "n"]:
     height, width = cloud.grid
     row, column = cloud.valid_rows() // width, cloud.valid_rows() % width
     rim = (row < BORDER) | (row >= height - BORDER) | (column < BORDER) | (column >= width - BORDER)
-    points = cloud.points.double()
+    points = cloud.points.double() / unit
     keep = torch.ones(len(points), dtype=torch.bool)
     if int(rim.sum()) >= DRAWN:
         normal, center = fit_plane(points[rim], torch.Generator().manual_seed(seed))

@@ -2,56 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from jaxtyping import Bool
-from PIL import Image
-from torch import Tensor
-
-from ..cloud import PointCloud
 from ..errors import DatasetError
-from ..io import read_cloud
-from .background import foreground
 from .dataset import GOOD, Sample, Split, child_folder, natural_key
+from .organised import OrganisedSample
 
 _SCANS = (".tiff", ".tif")
-
-
-@dataclass(frozen=True)
-class OrganisedSample(Sample):
-    """A scan whose pixels an image and a mask share.
-
-    Attributes:
-        rgb_path: the aligned image, or None.
-    """
-
-    rgb_path: Path | None = None
-
-    def load(self) -> tuple[PointCloud, Bool[Tensor, " m"] | None]:
-        """Read the object without its background, and a label for each pixel, M = H·W.
-
-        The cloud keeps its grid; pixels of the table, of other things (see `foreground`) and without a return are rows
-        without a point. Colours are those of the image.
-
-        Raises:
-            CloudReadError: the scan cannot be read.
-            DatasetError: the image or the mask cannot be read, or is of another size.
-        """
-        cloud = read_cloud(self.path)
-        if cloud.grid is None:
-            raise DatasetError("not an organised scan", where=self.path, expected="(H, W, 3)", found=len(cloud))
-        if self.rgb_path is not None:
-            colors = torch.from_numpy(read_image(self.rgb_path, cloud.grid, "RGB").reshape(-1, 3))
-            cloud = replace(cloud, colors=colors[cloud.valid_rows()].float() / 255)
-        cloud = cloud.select(foreground(cloud))
-        if self.label == 0:
-            return cloud, torch.zeros(cloud.source_size, dtype=torch.bool)
-        if self.gt_path is None:
-            return cloud, None
-        return cloud, torch.from_numpy(read_image(self.gt_path, cloud.grid, "L").reshape(-1) > 127)
 
 
 def read_samples(root: Path) -> tuple[Sample, ...]:
@@ -101,20 +58,3 @@ def _good_first(path: Path) -> tuple[bool, str]:
 def _by_stem(folder: Path) -> dict[str, Path]:
     files = folder.iterdir() if folder.is_dir() else ()
     return {path.stem: path for path in files if path.suffix.lower() == ".png" and not path.name.startswith(".")}
-
-
-def read_image(path: Path, grid: tuple[int, int], mode: str) -> np.ndarray:
-    """(H, W) or (H, W, 3) uint8 of an image that must have the size of the scan's grid.
-
-    Raises:
-        DatasetError: missing, unreadable or of another size.
-    """
-    try:
-        with Image.open(path) as image:
-            size = image.height, image.width
-            pixels = np.array(image.convert(mode)) if size == grid else None
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DatasetError("the image cannot be read", where=path, expected="a PNG", found=error) from error
-    if pixels is None:
-        raise DatasetError("the image does not fit the scan", where=path, expected=grid, found=size)
-    return pixels
