@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .aupro import aupro, aupro_200_thresholds, cloud_regions, image_regions
 from .benchmark import evaluate
 from .metrics import auroc, average_precision, f1_max
 from .result import BenchmarkResult, CloudResult, Figures, MapFigures
@@ -11,8 +12,12 @@ __all__ = [
     "CloudResult",
     "Figures",
     "MapFigures",
+    "aupro",
+    "aupro_200_thresholds",
     "auroc",
     "average_precision",
+    "cloud_regions",
     "evaluate",
     "f1_max",
+    "image_regions",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 
 def auroc(labels: Sequence[int], scores: Sequence[float]) -> float:
@@ -34,3 +35,23 @@ def f1_max(labels: Sequence[int], scores: Sequence[float]) -> float:
         hits, flagged = _at(labels, scores, threshold)
         best = max(best, 2 * hits / (flagged + sum(labels)))
     return best
+
+
+def naive_aupro(regions, scores, limit):
+    """One threshold after the other, each region by itself, and the trapezoids one by one."""
+    names = [name for name in set(regions.tolist()) if name > 0]
+    normal = [score for region, score in zip(regions, scores, strict=True) if region == 0]
+    if not names or not normal:
+        return None
+    curve = [(0.0, 0.0)]
+    for threshold in sorted(set(scores.tolist()), reverse=True):
+        rate = sum(score >= threshold for score in normal) / len(normal)
+        hits = [[s >= threshold for r, s in zip(regions, scores, strict=True) if r == name] for name in names]
+        curve.append((rate, sum(sum(hit) / len(hit) for hit in hits) / len(names)))
+    area = 0.0
+    for (x0, y0), (x1, y1) in pairwise(curve):
+        if x0 >= limit or x1 == x0:
+            continue
+        end = min(x1, limit)
+        area += (end - x0) * (y0 + y0 + (y1 - y0) * (end - x0) / (x1 - x0)) / 2
+    return area / limit
