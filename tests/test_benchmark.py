@@ -23,6 +23,9 @@ POINTS = torch.rand(SIZE, 3, generator=torch.Generator().manual_seed(0))
 MASK = torch.arange(SIZE) < 4  # 2 % anomalous, as real defects are
 
 
+PERFECT = Figures(1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+
+
 class MemorySample(Sample):
     """A sample whose cloud needs no file: its object score is told by its name, as `<kind>_<percent>`."""
 
@@ -72,7 +75,8 @@ def test_figures_known_in_closed_form():
     assert points.point_auroc == pytest.approx((784 + 8 / 2) / 792)
     assert points.point_ap == pytest.approx(0.5)
     # A kind's points are measured on its own clouds, where the map is perfect.
-    assert joined.kinds["hole"] == Figures(1.0, 1.0, 1.0)
+    assert joined.kinds["hole"] == PERFECT
+    assert points.aupro == pytest.approx(1.0, abs=0.02)  # only the marked points of the normal clouds tie with them
 
 
 def test_a_kind_is_compared_with_the_normal_clouds_of_its_category():
@@ -98,7 +102,7 @@ def test_layers_have_figures_of_their_own():
 def test_a_layer_called_joined_gives_way_to_the_detection():
     result = evaluate(Named({"joined": 1 - MASK.float()}), dataset(*SPREAD))
     assert list(result.maps) == ["joined"]
-    assert result.joined.kinds["hole"] == Figures(1.0, 1.0, 1.0)
+    assert result.joined.kinds["hole"] == PERFECT
 
 
 def test_the_object_score_of_a_layer_is_the_mean_of_its_top_percent():
@@ -122,8 +126,36 @@ def test_rows_without_a_point_count_nowhere():
 
     samples = [Holed(Path("x"), "a", "test", 1, "hole", Path("x")), Holed(Path("y"), "a", "test", 0, "good")]
     result = evaluate(Spread(), dataset(*samples))
-    assert result.joined.kinds["hole"] == Figures(0.5, 1.0, 1.0)
+    assert result.joined.kinds["hole"] == replace(
+        PERFECT, object_auroc=0.5, object_ap=0.5, object_f1=2 / 3
+    )
     assert result.maps["layer"].kinds["hole"].point_auroc == 1.0
+
+
+def test_every_region_has_its_share_of_aupro():
+    """Of two regions in one cloud the map shows one; on an organised scan they are told apart by their pixels."""
+
+    class TwoRegions(MemorySample):
+        def load(self):
+            grid = torch.stack(
+                [*torch.meshgrid(torch.arange(20.0), torch.arange(10.0), indexing="ij"), torch.zeros(20, 10)], -1
+            )
+            labels = torch.zeros(20, 10, dtype=torch.bool)
+            labels[:4, :4] = labels[18, 8] = True
+            cloud = PointCloud.create(grid if self.kind == "hole" else grid.flatten(0, 1), source=str(self.path))
+            return cloud, labels.flatten()
+
+    class ShowsTheLarge:
+        def score(self, source: PointCloud) -> Detection:
+            x, y = source.points[:, 0], source.points[:, 1]
+            return Detection(0.5, ((x < 4) & (y < 4)).float(), source)
+
+    for kind in ("hole", "dent"):
+        samples = dataset(TwoRegions(Path("x"), "a", "test", 1, kind, Path("x")))
+        found = evaluate(ShowsTheLarge(), samples).joined.kinds[kind]
+        # Half at once, and the other half on the straight line from there to (1, 1): ½ + ½ · 0.3 / 2 up to 0.3.
+        assert found.aupro == pytest.approx(0.575)
+        assert found.point_auroc == pytest.approx(1 - 0.5 / 17)
 
 
 def test_clouds_without_labels_count_where_they_can():
@@ -131,9 +163,9 @@ def test_clouds_without_labels_count_where_they_can():
     unknown = replace(sample("a", "good", 99), label=None)
     result = evaluate(Named(), dataset(sample("a", "good", 10), masked, bare, unknown))
     assert len(result.clouds) == 3
-    assert result.joined.kinds["dent"] == Figures(1.0, None, None)
+    assert result.joined.kinds["dent"] == replace(PERFECT, point_auroc=None, point_ap=None, aupro=None)
     assert result.joined.categories["a"].object_auroc == 1.0
-    assert "| dent | 100.0 | – | – |" in result.to_markdown()
+    assert "| dent | 100.0 | 100.0 | 100.0 | – | – | – |" in result.to_markdown()
 
 
 def test_a_figure_that_a_category_lacks_is_left_out_of_the_mean():
@@ -216,10 +248,11 @@ def test_other_json_is_refused(text):
 def test_markdown_holds_every_table():
     result = replace(evaluate(Named(), dataset(*SPREAD)), notes={"command": "python x.py"})
     lines = result.to_markdown().splitlines()
-    assert lines[0] == "| map | O-AUROC | P-AUROC | P-AP | O pooled |"
-    assert lines[2] == "| joined | 100.0 | 99.5 | 50.0 | 75.0 |"
-    assert "| a | 100.0 | 99.5 | 50.0 |" in lines
-    assert "| hole | 100.0 | 100.0 | 100.0 |" in lines
+    assert lines[0] == "| map | O-AUROC | O-AP | O-F1 | P-AUROC | P-AP | AUPRO | O pooled |"
+    aupro = f"{100 * (result.joined.mean.aupro or 0):.1f}"
+    assert lines[2] == f"| joined | 100.0 | 100.0 | 100.0 | 99.5 | 50.0 | {aupro} | 75.0 |"
+    assert f"| a | 100.0 | 100.0 | 100.0 | 99.5 | 50.0 | {aupro} |" in lines
+    assert "| hole | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 | 100.0 |" in lines
     assert lines[-1] == "- command: python x.py"
     assert any(line.startswith("- clouds: 8, ") for line in lines)
 

@@ -10,10 +10,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from torch import Tensor
 
+from ..cloud import PointCloud
 from ..data import Dataset, Sample
 from ..detection import Detection
 from ..errors import ConfigError, DatasetError
-from .metrics import auroc, average_precision
+from .aupro import aupro, cloud_regions, image_regions
+from .metrics import auroc, average_precision, f1_max
 from .result import JOINED, BenchmarkResult, CloudResult, Figures, MapFigures, mean_figures
 
 # A layer's object score is the mean of this share of its highest point scores: one outlying point must not decide.
@@ -77,16 +79,16 @@ def evaluate(
                 progress(len(clouds), total, sample)
         for key in clouds[0].scores if scored else ():
             tables.setdefault(key, _Tables()).add(name, key, scored)
-    maps = {key: table.close(_object_auroc(key, clouds)) for key, table in tables.items()}
+    maps = {key: table.close(_object_figures(key, clouds)[0]) for key, table in tables.items()}
     return BenchmarkResult(type(detector).__name__, dataset.name, maps, tuple(clouds))
 
 
 @dataclass(frozen=True)
 class _Scored:
-    """A scored cloud with its point labels and score maps, both empty where it has no labels."""
+    """A scored cloud with its anomalous regions and score maps, both empty where it has no labels."""
 
     result: CloudResult
-    labels: np.ndarray
+    regions: np.ndarray  # 0 on normal points, then 1, 2, …
     maps: Mapping[str, np.ndarray]
 
 
@@ -99,12 +101,12 @@ class _Tables:
 
     def add(self, category: str, key: str, scored: Sequence[_Scored]) -> None:
         results = [s.result for s in scored]
-        self.categories[category] = Figures(_object_auroc(key, results), *_point_figures(key, scored))
+        self.categories[category] = Figures(*_object_figures(key, results), *_point_figures(key, scored))
         normal = [result for result in results if not result.label]
         for kind in dict.fromkeys(result.kind for result in results if result.label):
             own = [s for s in scored if s.result.label and s.result.kind == kind]
-            objects = _object_auroc(key, [*normal, *(s.result for s in own)])
-            self.kinds.setdefault(kind, []).append(Figures(objects, *_point_figures(key, own)))
+            objects = _object_figures(key, [*normal, *(s.result for s in own)])
+            self.kinds.setdefault(kind, []).append(Figures(*objects, *_point_figures(key, own)))
 
     def close(self, pooled_object_auroc: float | None) -> MapFigures:
         kinds = {kind: mean_figures(rows) for kind, rows in sorted(self.kinds.items())}
@@ -152,22 +154,33 @@ def _score(detector: Scorer, sample: Sample) -> _Scored:
     assert sample.label is not None
     result = CloudResult(sample.path.stem, sample.category, sample.kind, sample.label, scores, seconds)
     if labels is None:
-        return _Scored(result, np.zeros(0, bool), {name: np.zeros(0, np.float32) for name in maps})
+        return _Scored(result, np.zeros(0, np.int32), {name: np.zeros(0, np.float32) for name in maps})
     arrays = {name: values.detach().cpu().float().numpy() for name, values in maps.items()}
-    return _Scored(result, labels[rows].numpy(), arrays)
+    return _Scored(result, _regions(cloud, labels), arrays)
+
+
+def _regions(cloud: PointCloud, labels: Tensor) -> np.ndarray:
+    """(N,) int32: the connected anomalous region of each point, 0 on normal ones."""
+    rows = cloud.valid_rows()
+    if cloud.grid is not None:
+        return image_regions(labels.view(cloud.grid).numpy()).reshape(-1)[rows.numpy()].astype(np.int32)
+    return cloud_regions(cloud.points, labels[rows]).numpy().astype(np.int32)
 
 
 def _top_mean(values: Tensor) -> float:
     return float(values.float().topk(max(1, round(TOP_SHARE * len(values)))).values.mean())
 
 
-def _object_auroc(key: str, clouds: Iterable[CloudResult]) -> float | None:
+def _object_figures(key: str, clouds: Iterable[CloudResult]) -> tuple[float | None, ...]:
+    """Object AUROC, AP and largest F1."""
     rows = [(cloud.label, cloud.scores[key]) for cloud in clouds]
-    return auroc([label for label, _ in rows], [score for _, score in rows])
+    labels, scores = [label for label, _ in rows], [score for _, score in rows]
+    return auroc(labels, scores), average_precision(labels, scores), f1_max(labels, scores)
 
 
-def _point_figures(key: str, scored: Sequence[_Scored]) -> tuple[float | None, float | None]:
-    """Point AUROC and AP over the pooled points."""
-    labels = np.concatenate([s.labels for s in scored])
+def _point_figures(key: str, scored: Sequence[_Scored]) -> tuple[float | None, ...]:
+    """Point AUROC, AP and AUPRO over the pooled points."""
+    before = np.cumsum([0, *(s.regions.max(initial=0) for s in scored)])
+    regions = np.concatenate([np.where(s.regions > 0, s.regions + n, 0) for s, n in zip(scored, before, strict=False)])
     scores = np.concatenate([s.maps[key] for s in scored])
-    return auroc(labels, scores), average_precision(labels, scores)
+    return auroc(regions > 0, scores), average_precision(regions > 0, scores), aupro(regions, scores)

@@ -4,20 +4,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 
 from ..errors import ConfigError
 
+COLUMNS = (
+    "O-AUROC",
+    "O-AP",
+    "O-F1",
+    "P-AUROC",
+    "P-AP",
+    "AUPRO",
+)  # of the tables, in the order of the fields of Figures
 JOINED = "joined"  # the detection itself, beside the layers that were joined into it
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures in [0, 1]; None where a class is missing, so that the figure is undefined."""
+    """Figures in [0, 1]; None where a class is missing, so that the figure is undefined.
+
+    Attributes:
+        object_auroc, object_ap, object_f1: of the object scores; the last at the best threshold.
+        point_auroc, point_ap: of the point scores.
+        aupro: of the point scores up to a false positive rate of 0.3, exact. Regions are 8-connected pixels of an
+            organised scan, and otherwise connected parts of the point graph.
+    """
 
     object_auroc: float | None = None
+    object_ap: float | None = None
+    object_f1: float | None = None
     point_auroc: float | None = None
     point_ap: float | None = None
+    aupro: float | None = None
+
+    def values(self) -> tuple[float | None, ...]:
+        """The figures in the order of `COLUMNS`."""
+        return astuple(self)
 
 
 @dataclass(frozen=True)
@@ -133,7 +155,7 @@ class BenchmarkResult:
 
 def mean_figures(rows: Iterable[Figures]) -> Figures:
     """Mean of each figure over the rows that define it; None where none does."""
-    columns = zip(*((row.object_auroc, row.point_auroc, row.point_ap) for row in rows), strict=True)
+    columns = zip(*(row.values() for row in rows), strict=True)
     defined = ([value for value in column if value is not None] for column in columns)
     return Figures(*(sum(values) / len(values) if values else None for values in defined))
 
@@ -146,9 +168,9 @@ def _table(
     title: str, rows: Iterable[tuple[str, Figures, tuple[float | None, ...]]], extra: tuple[str, ...] = ()
 ) -> str:
     """A markdown table of figures in percent; a dash where one is undefined."""
-    head = (title, "O-AUROC", "P-AUROC", "P-AP", *extra)
+    head = (title, *COLUMNS, *extra)
     lines = [head, ("---", *("---:" for _ in head[1:]))]
     for name, row, more in rows:
-        values = (row.object_auroc, row.point_auroc, row.point_ap, *more)
+        values = (*row.values(), *more)
         lines.append((name, *("–" if value is None else f"{100 * value:.1f}" for value in values)))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
