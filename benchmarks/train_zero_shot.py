@@ -67,7 +67,7 @@ def main() -> None:
         notes = load_checkpoint(checkpoint, {"model": model, "average": average.state}, trainer.optimizer)
     stream = iter(DataLoader(Pairs(pairs, training, notes["step"]), batch_size=None, num_workers=1, prefetch_factor=4))
     log = (arguments.run / "log.jsonl").open("a")
-    start, sums, steps = time.perf_counter(), {}, training.steps
+    start, sums, steps, done = time.perf_counter(), {}, training.steps, notes["step"]
     for step in range(notes["step"], training.steps):
         elapsed = time.perf_counter() - start
         progress = max((step + 1) / steps, elapsed / (60 * arguments.minutes))
@@ -79,27 +79,29 @@ def main() -> None:
         for name, value in trainer.step([next(stream) for _ in range(training.pairs)]).items():
             sums[name] = sums.get(name, 0.0) + value
         average.update(model.state_dict(), step)
-        if (step + 1) % 50 == 0:
+        done = step + 1
+        if done % 50 == 0:
             row = {
-                "step": step + 1,
+                "step": done,
                 "seconds": round(time.perf_counter() - start),
                 **{k: round(v / 50, 4) for k, v in sums.items()},
             }
             print(json.dumps(row), flush=True)
             print(json.dumps(row), file=log, flush=True)
             sums = {}
-        if (step + 1) % 200 == 0:
+        if done % 200 == 0:
             save_checkpoint(
                 checkpoint,
                 {"model": model.state_dict(), "average": average.state},
                 trainer.optimizer,
-                {"step": step + 1},
+                {"step": done},
             )
     model.load_state_dict(average.state)
     detector = ZeroShotDetector.from_parts(backbone, model, replace(config, digest=backbone.digest))
     card = {
         "training": asdict(training),
         "pairs": len(pairs),
+        "steps": done,
         "seconds": round(time.perf_counter() - start),
         "source": "synthetic objects only (pointadplus.synthesis)",
         "backbone_digest": backbone.digest,

@@ -28,9 +28,9 @@ class FusionConfig:
         views: weight in the object score of the mean over the views' global features; local evidence takes the rest.
     """
 
-    geometry: float = 0.7
+    geometry: float = 0.6
     sigma: float = 1.0
-    top: float = 0.003
+    top: float = 0.01
     pooled: float = 0.5
     views: float = 0.0
 
