@@ -126,9 +126,7 @@ def test_rows_without_a_point_count_nowhere():
 
     samples = [Holed(Path("x"), "a", "test", 1, "hole", Path("x")), Holed(Path("y"), "a", "test", 0, "good")]
     result = evaluate(Spread(), dataset(*samples))
-    assert result.joined.kinds["hole"] == replace(
-        PERFECT, object_auroc=0.5, object_ap=0.5, object_f1=2 / 3
-    )
+    assert result.joined.kinds["hole"] == replace(PERFECT, object_auroc=0.5, object_ap=0.5, object_f1=2 / 3)
     assert result.maps["layer"].kinds["hole"].point_auroc == 1.0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import DatasetError
-from .dataset import GOOD, Sample, child_folder, class_folders, label_files, split_clouds
+from .dataset import GOOD, Sample, child_folder, class_folders, label_files, split_clouds, wrong_layout
 
 # "positive" is this data set's word for a normal test cloud, "template" for a normal training cloud.
 NORMAL_KINDS = frozenset({"positive", "template", "good"})
@@ -26,13 +26,7 @@ def read_samples(root: Path) -> tuple[Sample, ...]:
     folders = class_folders(root, _RELEASE_FOLDERS)
     if folders:
         return tuple(sample for folder in folders for sample in _class_samples(folder))
-    raise DatasetError(
-        "not an Anomaly-ShapeNet folder",
-        where=root,
-        expected="<class>/{train,test,GT}, here or in dataset/pcd",
-        found=", ".join(sorted(path.name for path in root.iterdir())[:8]) or "an empty folder",
-        hint="open the folder that holds the classes",
-    )
+    raise wrong_layout(root, "an Anomaly-ShapeNet", "<class>/{train,test,GT}, here or in dataset/pcd")
 
 
 def _class_samples(folder: Path) -> list[Sample]:

@@ -162,6 +162,17 @@ def class_folders(root: Path, below: Iterable[str] = ("",)) -> list[Path]:
     return []
 
 
+def wrong_layout(root: Path, what: str, expected: str) -> DatasetError:
+    """The error for a folder that does not hold what it should: "not an Eyecandies folder"."""
+    return DatasetError(
+        f"not {what} folder",
+        where=root,
+        expected=expected,
+        found=", ".join(sorted(path.name for path in root.iterdir())[:8]) or "an empty folder",
+        hint="open the folder that holds the classes",
+    )
+
+
 def split_clouds(folder: Path, split: Split) -> list[Path]:
     """The clouds of a class in one split; none where that folder is missing."""
     inside = child_folder(folder, split)

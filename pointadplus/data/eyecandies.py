@@ -9,12 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 import yaml
-from PIL import Image
 
 from ..cloud import PointCloud
 from ..errors import DatasetError
-from .dataset import GOOD, Sample, Split, natural_key
-from .organised import OrganisedSample
+from .dataset import GOOD, Sample, Split, natural_key, wrong_layout
+from .organised import OrganisedSample, read_pixels
 
 FOCAL = 711.11  # pixels, of images of 512 × 512 whose optical axis meets the centre
 _SPLITS: dict[str, Split] = {"train": "train", "test_public": "test"}
@@ -37,11 +36,7 @@ class EyecandiesSample(OrganisedSample):
             DatasetError: the depth image or its range cannot be read.
         """
         low, high = _depth_range(self.path.with_name(self.path.name.replace("_depth.png", "_info_depth.yaml")))
-        try:
-            with Image.open(self.path) as image:
-                values = np.array(image)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise DatasetError("the depth cannot be read", where=self.path, expected="a PNG", found=error) from error
+        values = read_pixels(self.path)
         if values.ndim != 2 or values.dtype.kind not in "ui":
             raise DatasetError(
                 "not a depth image",
@@ -66,13 +61,7 @@ def read_samples(root: Path) -> tuple[Sample, ...]:
     """
     folders = [path for path in root.iterdir() if (path / "test_public" / "data").is_dir()]
     if not folders:
-        raise DatasetError(
-            "not an Eyecandies folder",
-            where=root,
-            expected="<class>/test_public/data",
-            found=", ".join(sorted(path.name for path in root.iterdir())[:8]) or "an empty folder",
-            hint="open the folder that holds the classes",
-        )
+        raise wrong_layout(root, "an Eyecandies", "<class>/test_public/data")
     return tuple(
         _sample(path, folder.name, split)
         for folder in sorted(folders, key=natural_key)
@@ -97,13 +86,7 @@ def _beside(path: Path, number: str, name: str) -> Path | None:
 
 
 def _any(mask: Path | None) -> bool:
-    if mask is None:
-        return False
-    try:
-        with Image.open(mask) as image:
-            return bool(np.array(image.convert("L")).any())
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DatasetError("the mask cannot be read", where=mask, expected="a PNG", found=error) from error
+    return mask is not None and bool(read_pixels(mask, "L").any())
 
 
 def _depth_range(path: Path) -> tuple[float, float]:

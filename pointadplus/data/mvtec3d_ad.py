@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import DatasetError
-from .dataset import GOOD, Sample, Split, child_folder, natural_key
+from .dataset import GOOD, Sample, Split, child_folder, natural_key, wrong_layout
 from .organised import OrganisedSample
 
 _SCANS = (".tiff", ".tif")
@@ -19,13 +19,7 @@ def read_samples(root: Path) -> tuple[Sample, ...]:
     """
     folders = [path for path in root.iterdir() if path.is_dir() and (path / "test" / GOOD / "xyz").is_dir()]
     if not folders:
-        raise DatasetError(
-            "not an MVTec 3D-AD folder",
-            where=root,
-            expected="<class>/test/good/xyz",
-            found=", ".join(sorted(path.name for path in root.iterdir())[:8]) or "an empty folder",
-            hint="open the folder that holds the classes",
-        )
+        raise wrong_layout(root, "an MVTec 3D-AD", "<class>/test/good/xyz")
     splits: tuple[Split, ...] = ("train", "test")
     return tuple(
         sample

@@ -46,17 +46,18 @@ class OrganisedSample(Sample):
             DatasetError: the image or the mask cannot be read, or is of another size.
         """
         cloud = self.read()
-        if cloud.grid is None:
+        grid = cloud.grid
+        if grid is None:
             raise DatasetError("not an organised scan", where=self.path, expected="(H, W, 3)", found=len(cloud))
         if self.rgb_path is not None:
-            colors = torch.from_numpy(read_image(self.rgb_path, cloud.grid, "RGB").reshape(-1, 3))
+            colors = torch.from_numpy(read_image(self.rgb_path, grid, "RGB").reshape(-1, 3))
             cloud = replace(cloud, colors=colors[cloud.valid_rows()].float() / 255)
         cloud = cloud.select(foreground(cloud, self.unit))
         if self.label == 0:
             return cloud, torch.zeros(cloud.source_size, dtype=torch.bool)
         if self.gt_path is None:
             return cloud, None
-        return cloud, torch.from_numpy(read_image(self.gt_path, cloud.grid, "L").reshape(-1) > self.threshold)
+        return cloud, torch.from_numpy(read_image(self.gt_path, grid, "L").reshape(-1) > self.threshold)
 
 
 def read_image(path: Path, grid: tuple[int, int], mode: str) -> np.ndarray:
@@ -65,12 +66,20 @@ def read_image(path: Path, grid: tuple[int, int], mode: str) -> np.ndarray:
     Raises:
         DatasetError: missing, unreadable or of another size.
     """
+    pixels = read_pixels(path, mode)
+    if pixels.shape[:2] != grid:
+        raise DatasetError("the image does not fit the scan", where=path, expected=grid, found=pixels.shape[:2])
+    return pixels
+
+
+def read_pixels(path: Path, mode: str | None = None) -> np.ndarray:
+    """The pixels of an image, in a mode of Pillow's or in its own.
+
+    Raises:
+        DatasetError: missing or unreadable.
+    """
     try:
         with Image.open(path) as image:
-            size = image.height, image.width
-            pixels = np.array(image.convert(mode)) if size == grid else None
+            return np.array(image if mode is None else image.convert(mode))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise DatasetError("the image cannot be read", where=path, expected="a PNG", found=error) from error
-    if pixels is None:
-        raise DatasetError("the image does not fit the scan", where=path, expected=grid, found=size)
-    return pixels

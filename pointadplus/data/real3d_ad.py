@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from ..errors import DatasetError
-from .dataset import GOOD, Sample, child_folder, class_folders, label_files, split_clouds
+from .dataset import GOOD, Sample, child_folder, class_folders, label_files, split_clouds, wrong_layout
 
 # Where the classes lie below the folder that a user unpacked.
 _RELEASE_FOLDERS = ("", "Real3D-AD-PCD")
@@ -26,13 +26,7 @@ def read_samples(root: Path) -> tuple[Sample, ...]:
     """
     folders = class_folders(root, _RELEASE_FOLDERS)
     if not folders:
-        raise DatasetError(
-            "not a Real3D-AD folder",
-            where=root,
-            expected="<class>/{train,test,gt}, here or in Real3D-AD-PCD",
-            found=", ".join(sorted(path.name for path in root.iterdir())[:8]) or "an empty folder",
-            hint="open the folder that holds the classes",
-        )
+        raise wrong_layout(root, "a Real3D-AD", "<class>/{train,test,gt}, here or in Real3D-AD-PCD")
     return tuple(sample for folder in folders for sample in _class_samples(folder))
 
 

@@ -71,7 +71,9 @@ def aupro_200_thresholds(regions: np.ndarray, scores: np.ndarray, limit: float =
 
 def image_regions(mask: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
     """Regions of an image's mask, 8-connected, as in MVTec's evaluation: 0 outside, then 1, 2, …"""
-    return label_pixels(mask, structure=np.ones((3, 3)))[0]
+    numbered = np.zeros(mask.shape, np.int32)
+    label_pixels(mask, structure=np.ones((3, 3)), output=numbered)
+    return numbered
 
 
 def cloud_regions(points: Float[Tensor, "n 3"], labels: Bool[Tensor, "n"], k: int = NEIGHBORS) -> Int[Tensor, "n"]:
