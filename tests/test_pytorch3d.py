@@ -119,9 +119,6 @@ def test_keys_spread_alike(seed: int) -> None:
 
 
 @needs_pytorch3d
-@pytest.mark.xfail(
-    strict=True, raises=IndexError, reason="spread_pytorch3d asks an empty list for its first key: IndexError"
-)
 def test_nothing_is_spread_where_there_is_nothing() -> None:
     keys = torch.full((2, 8, 8), EMPTY)
     assert torch.equal(spread_pytorch3d(keys, torch.full((2, 8, 8), 4.5)), keys)

@@ -120,9 +120,6 @@ def test_a_cube_shows_its_faces_up_to_their_sharp_edges(orthographic: bool) -> N
     assert views.visible[cosine < -0.05].float().mean() < 0.01
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="points with a zero normal are visible in every view that they fall into"
-)
 def test_points_without_a_normal_are_hidden_by_what_lies_before_them() -> None:
     sphere = ball(4000)
     unknown = PointCloud.create(sphere.points, normals=torch.zeros(4000, 3))

@@ -73,6 +73,9 @@ def spread_pytorch3d(keys: Int[Tensor, "v h w"], squared_radius: Float[Tensor, "
     for view, image in enumerate(keys):
         ordered, place = image.flatten().sort()  # of equally near points the first is to win
         ordered = ordered[ordered != EMPTY]
+        if not len(ordered):
+            out[view] = EMPTY
+            continue
         row, column = place[: len(ordered)].div(size, rounding_mode="floor"), place[: len(ordered)] % size
         centres = torch.stack([column + 0.5, row + 0.5], -1)
         radius = squared_radius[view].flatten()[place[: len(ordered)]].sqrt()

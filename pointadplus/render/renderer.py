@@ -265,7 +265,8 @@ class MultiViewRenderer:
             hit = front.clamp_min(0).flatten().index_select(0, at)
             mean = facing + facing.index_select(0, hit)
             step = ((offsets - offsets.index_select(0, hit)) * mean).sum(1).abs_()
-            same = step <= slack * mean.square().sum(1).sqrt_()
+            length = mean.square().sum(1).sqrt_()
+            same = (step <= slack * length) & (length > 0)  # without a normal, depth alone decides
             seen.append(same | (depth[view] - near.flatten().index_select(0, at) <= slack))
         return inside & torch.stack(seen)
 
