@@ -22,7 +22,10 @@ _KINDS = ("bumps", "dents", "colors", "normals")  # each has a mask of its own, 
 
 @dataclass(frozen=True)
 class EyecandiesSample(OrganisedSample):
-    """A depth image of 16 bits; `unit` makes the table go up to 0.02 above it, as in CPMF's preprocessing."""
+    """A depth image of 16 bits.
+
+    The table goes up to 0.02 above it, the height at which CPMF's preprocessing cuts; `foreground` finds it in its own way.
+    """
 
     unit: ClassVar[float] = 4.0
     threshold: ClassVar[int] = 0
