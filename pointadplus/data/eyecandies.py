@@ -24,7 +24,7 @@ _KINDS = ("bumps", "dents", "colors", "normals")  # each has a mask of its own, 
 class EyecandiesSample(OrganisedSample):
     """A depth image of 16 bits.
 
-    The table goes up to 0.02 above it, the height at which CPMF's preprocessing cuts; `foreground` finds it in its own way.
+    What lies less than 0.02 above the table goes with it, as in CPMF's preprocessing; `foreground` finds the table.
     """
 
     unit: ClassVar[float] = 4.0
