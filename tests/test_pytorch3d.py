@@ -13,9 +13,9 @@ from torch import Tensor
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import ConfigError
 from pointadplus.render import MultiViewRenderer, rasterize, view_rotations
-from pointadplus.render.pytorch3d_backend import fragments_pytorch3d, rasterize_pytorch3d, spread_pytorch3d
-from pointadplus.render.rasterizer import EMPTY, front_keys, spread
+from pointadplus.render.pytorch3d_backend import fragments_pytorch3d, rasterize_pytorch3d, splat_pytorch3d
 from pointadplus.render.soft import Fragments, rasterize_fragments, soft_composite
+from pointadplus.render.splatting import Codes, Disc, Window, splat
 
 
 def installed() -> bool:
@@ -107,21 +107,27 @@ def test_alpha_compositing_and_its_gradients_are_the_same(seed: int) -> None:
 
 @needs_pytorch3d
 @pytest.mark.parametrize("seed", range(1, 10))
-def test_keys_spread_alike(seed: int) -> None:
-    pixels, depth, _, size = random_splats(seed)
-    keys = front_keys(pixels, depth, size)
-    source = torch.Generator().manual_seed(seed)
+def test_splats_are_the_same(seed: int) -> None:
     # No distance between two centres is the root of n + 0.5, so that none lies on a rim.
-    squared = torch.randint(0, 30, keys.shape, generator=source) + 0.5
-    theirs = spread_pytorch3d(keys, squared)
-    assert theirs.dtype == keys.dtype and torch.equal(theirs, spread(keys, squared))
-    assert torch.equal(spread_pytorch3d(keys, torch.full_like(squared, 0.5)), keys)
+    disc = Disc(math.inf, 3 * seed + 0.5)
+    window = Window(left=0, top=0, width=41, height=29, margin=disc.reach)
+    codes = Codes(window, disc.reach)
+    depth = torch.rand(2, 29, 41, generator=torch.Generator().manual_seed(seed)).add(1.0).mul(8).round()
+    inner = torch.zeros(29, 41, dtype=torch.bool)
+    inner[disc.reach : 29 - disc.reach, disc.reach : 41 - disc.reach] = True
+    depth = torch.where(inner & (depth < 12), depth, math.inf).flatten(1)
+    code = codes.encode(depth)
+    ours, theirs = splat(code, disc, codes), splat_pytorch3d(code, disc, codes)
+    assert theirs.dtype == ours.dtype and torch.equal(theirs < codes.nothing, ours < codes.nothing)
+    assert torch.equal(codes.decode(theirs), codes.decode(ours)) and (ours < codes.nothing).any()
 
 
 @needs_pytorch3d
-def test_nothing_is_spread_where_there_is_nothing() -> None:
-    keys = torch.full((2, 8, 8), EMPTY)
-    assert torch.equal(spread_pytorch3d(keys, torch.full((2, 8, 8), 4.5)), keys)
+def test_no_splat_where_there_is_nothing() -> None:
+    window = Window(left=0, top=0, width=8, height=8, margin=2)
+    codes = Codes(window, 2)
+    empty = codes.encode(torch.full((2, 64), math.inf))
+    assert (splat_pytorch3d(empty, Disc(math.inf, 4.5), codes) >= codes.nothing).all()
 
 
 @needs_pytorch3d

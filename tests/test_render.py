@@ -295,6 +295,18 @@ def test_spacing_is_the_side_of_a_points_square() -> None:
     assert point_spacing(torch.cat([grid, grid])) == pytest.approx(math.sqrt(0.5), rel=0.15)
 
 
+@pytest.mark.parametrize("shape", [(1.0, 1.0, 0.0), (1.0, 0.2, 0.5), (1.0, 0.0, 0.0), (0.0, 0.0, 0.0)])
+@pytest.mark.parametrize("offset", [0.0, 300.0])
+def test_spacing_of_many_points_is_found_among_those_around_the_samples(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[float, ...], offset: float
+) -> None:
+    points = torch.randn(40_000, 3, generator=generator(6)) * torch.tensor(shape) + offset
+    points[:100] *= 3.0  # a few far from all others
+    some = point_spacing(points)
+    monkeypatch.setattr("pointadplus.geometry.spacing._MANY", len(points) + 1)
+    assert some == point_spacing(points)
+
+
 @pytest.mark.parametrize(
     "options", [{"fill": 0.0}, {"image_size": 0}, {"framing": "cube"}, {"splat": math.nan}, {"min_radius": 0.1}]
 )

@@ -1,7 +1,9 @@
 """From a cloud or a mesh to views: cameras, z-buffers, shading, and the point↔pixel map that ties both ends."""
 
+from ..geometry.spacing import point_spacing
 from .best_view import best_view
 from .cameras import Cameras, frame_cameras
+from .config import RenderConfig
 from .contact_sheet import contact_sheet, save_contact_sheet
 from .correspondence import (
     facing_weights,
@@ -17,10 +19,11 @@ from .mesh_correspondence import front_vertices, interpolate_on_mesh, mean_at_ve
 from .mesh_rasterizer import MeshFragments, rasterize_mesh
 from .orientation import orient_normals
 from .rasterizer import rasterize
-from .renderer import MultiViewRenderer, RenderConfig, Views, point_spacing
+from .renderer import MultiViewRenderer
 from .shading import shade
 from .soft import Fragments, rasterize_fragments, rotation_from_axis_angle, soft_composite, soft_images
 from .view_sets import view_rotations
+from .views import Views
 
 __all__ = [
     "Cameras",

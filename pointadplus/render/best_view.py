@@ -13,9 +13,9 @@ from torch.nn.functional import normalize
 
 from ..errors import ConfigError
 from ..geometry.normals import estimate_normals
+from ..geometry.spacing import point_spacing
 from .cameras import Cameras, frame_cameras, view_rotations
 from .correspondence import facing_weights
-from .renderer import point_spacing
 from .soft import rotation_from_axis_angle, soft_images
 
 # All ours.

@@ -55,7 +55,8 @@ class Cameras:
         """
         if self.orthographic:
             return (self.focal / self.distance).view(-1, *[1] * (depth.ndim - 1)).expand_as(depth)
-        return self.focal / torch.where(depth > 0, depth, 1.0)
+        ahead = depth.numel() == 0 or float(depth.detach().amin()) > 0  # to ask is cheaper than to choose
+        return self.focal / (depth if ahead else torch.where(depth > 0, depth, 1.0))
 
     def __len__(self) -> int:
         return len(self.rotation)
@@ -73,20 +74,19 @@ class Cameras:
             depth (V, N), the distance from the eye along the optical axis, positive in front of the camera.
         Both are differentiable in points, rotation, center and distance.
         """
-        anchor = self.center[0]
-        shift = (self.rotation * (self.center - anchor)[:, None]).sum(-1)
-        x, y, z = (one - part[:, None] for one, part in zip(self.turn(points - anchor), shift.unbind(1), strict=True))
+        x, y, z = self.turn(*(points[:, axis] - self.center[:, axis, None] for axis in range(3)))
         depth = self.distance[:, None] - z
         scale = self.pixels_per_unit(depth)
         half = 0.5 * self.image_size
         return torch.stack([half + scale * x, half - scale * y], -1), depth
 
-    def turn(self, vectors: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "v n"], ...]:
-        """The x, y and z of vectors in the axes of each view.
+    def turn(
+        self, x: Float[Tensor, "v n"], y: Float[Tensor, "v n"], z: Float[Tensor, "v n"]
+    ) -> tuple[Float[Tensor, "v n"], ...]:
+        """The coordinates of vectors in the axes of each view.
 
         Three products and two sums each: a matrix product this thin takes longer, and rounds by the number of threads.
         """
-        x, y, z = vectors.T.contiguous()
         rows = (row.unsqueeze(-1).unbind(1) for row in self.rotation.unbind(1))
         return tuple(a * x + b * y + c * z for a, b, c in rows)
 

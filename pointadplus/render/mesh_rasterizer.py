@@ -45,6 +45,10 @@ class MeshFragments:
     barycentric: Float[Tensor, "v h w 3"]
     depth: Float[Tensor, "v h w"]
 
+    def __getitem__(self, views: slice) -> MeshFragments:
+        """Those of some of the views."""
+        return MeshFragments(self.face[views], self.barycentric[views], self.depth[views])
+
 
 @torch.no_grad()
 def rasterize_mesh(

@@ -10,8 +10,9 @@ from torch import Tensor
 from ..cloud import PointCloud
 from ..geometry.neighbors import knn
 from ..geometry.normals import offsets_to
+from ..geometry.spacing import point_spacing
 from .cameras import view_rotations
-from .renderer import MultiViewRenderer, point_spacing
+from .renderer import MultiViewRenderer
 
 # All ours.
 VIEWS = "sphere(80)"

@@ -9,6 +9,7 @@ of equally near points, which shows is left open on CUDA; on CPU it is the first
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -16,8 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..errors import ConfigError
-from .rasterizer import EMPTY, unpack
 from .soft import Fragments
+from .splatting import Codes, Disc
 
 
 def rasterize_pytorch3d(
@@ -67,21 +68,22 @@ def fragments_pytorch3d(
     )
 
 
-def spread_pytorch3d(keys: Int[Tensor, "v h w"], squared_radius: Float[Tensor, "v h w"]) -> Int[Tensor, "v h w"]:
-    """`spread` with the same arguments and the same result, by PyTorch3D."""
-    size, out = keys.shape[-1], torch.empty_like(keys)
-    for view, image in enumerate(keys):
-        ordered, place = image.flatten().sort()  # of equally near points the first is to win
-        ordered = ordered[ordered != EMPTY]
-        if not len(ordered):
-            out[view] = EMPTY
-            continue
-        row, column = place[: len(ordered)].div(size, rounding_mode="floor"), place[: len(ordered)] % size
-        centres = torch.stack([column + 0.5, row + 0.5], -1)
-        radius = squared_radius[view].flatten()[place[: len(ordered)]].sqrt()
-        _, depth = unpack(ordered)
-        index, _ = rasterize_pytorch3d(centres[None], depth[None], radius[None], size)
-        out[view] = torch.where(index[0] < 0, EMPTY, ordered[index[0].clamp_min(0)])
+def splat_pytorch3d(image: Int[Tensor, "v p"], disc: Disc, codes: Codes) -> Int[Tensor, "v p"]:
+    """`splat` with the same arguments and the same result, by PyTorch3D."""
+    window, out = codes.window, image.clone()
+    for view, row in enumerate(image):
+        ordered, at = row.sort()
+        ordered = ordered[ordered < codes.nothing]
+        centres = (
+            torch.stack([at % window.width, at.div(window.width, rounding_mode="floor")], -1)[: len(ordered)] + 0.5
+        )
+        rank = torch.arange(1.0, len(ordered) + 1, device=at.device)  # as a depth: float32 does not hold all codes
+        if len(ordered):
+            index, _ = rasterize_pytorch3d(
+                centres[None], rank[None], math.sqrt(disc.squared), max(window.height, window.width)
+            )
+            found = index[0, : window.height, : window.width].flatten()
+            out[view] = torch.where(found < 0, codes.nothing, ordered[found.clamp_min(0)])
     return out
 
 

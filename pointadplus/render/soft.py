@@ -16,7 +16,7 @@ from torch.nn.functional import embedding, embedding_bag
 
 from ..errors import ConfigError
 from .cameras import Cameras
-from .rasterizer import pack
+from .keys import pack
 
 _CHUNK = 1 << 22  # pixels under the splats in flight, some 75 bytes each; one splat larger than that goes alone
 

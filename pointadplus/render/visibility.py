@@ -1,0 +1,104 @@
+"""Which points of a cloud does a view see, given the splats that say what hides what?
+
+A point is seen if it is hardly deeper than the splat before it, or on the same piece of surface as the point that draws
+the splat: if the step between the two is across the mean of their normals, both turned towards the eye. On a plane and
+on a circle it is so exactly. So a surface that runs away from the eye or bends at an edge does not hide its own points,
+and a thin wall hides its back however it is inclined.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from .cameras import Cameras
+
+_CORNER = 0.75  # cosine between the optical axis and the ray through a picture's corner, at least
+_TURN = 0.05  # sine of the angle between the rays to a point and to the splat before it, at most
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """Points and normals in two layouts: rows for a gather of some, coordinates for arithmetic on all.
+
+    Attributes:
+        rows: (N, 6) points from their mean, and normals of length 1, or 0 where there is none.
+        normals: (3, N) the same normals.
+        offset: (N,) product of point and normal.
+        mean: (3,) of the points.
+    """
+
+    rows: Float[Tensor, "n 6"]
+    normals: Float[Tensor, "3 n"]
+    offset: Float[Tensor, "n"]
+    mean: Float[Tensor, "3"]
+
+    @classmethod
+    def of(cls, points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Surface:
+        mean = points.double().mean(0).to(points)
+        centred = points - mean
+        return cls(torch.cat([centred, normals], 1), normals.T.contiguous(), (centred * normals).sum(1), mean)
+
+    def eyes(self, cameras: Cameras) -> Float[Tensor, "v 3"]:
+        """From the mean; the directions to them if rays are parallel."""
+        return cameras.rotation[:, 2] if cameras.orthographic else cameras.eyes() - self.mean
+
+    def hopeless(
+        self, cameras: Cameras, part: slice, depth: Float[Tensor, "v m"], behind: Float[Tensor, "v m"], step: Tensor
+    ) -> Bool[Tensor, "v m"]:
+        """Points so far behind a splat that whatever its normal, they are not on one piece with it.
+
+        The mean of two unit normals that are turned towards the eye stands at least half as far towards it as one of
+        them does. It asks for little, and of a closed object most hidden points are such.
+
+        Args:
+            cameras: of V views.
+            part: the M points that are asked for.
+            depth: (V, M) of them.
+            behind: (V, M) how much deeper they are than the splats before them, in the unit of the points.
+            step: (V, M) how far the step between the two may reach across the line of sight, plus its slack.
+        """
+        eyes = self.eyes(cameras)
+        cosine = eyes[:, 0, None] * self.normals[0, part]
+        for axis in (1, 2):
+            cosine.add_(eyes[:, axis, None] * self.normals[axis, part])
+        if not cameras.orthographic:
+            cosine.sub_(self.offset[part]).mul_(_CORNER).div_(depth)
+        return cosine.abs_().sub_(_TURN).mul_(behind) > 2.0 * step
+
+    def on_one_piece(
+        self,
+        points: Int[Tensor, "m"],
+        front: Int[Tensor, "m"],
+        eyes: Float[Tensor, "#m 3"],
+        slack: Float[Tensor, "m"],
+        parallel: bool,
+    ) -> Bool[Tensor, "m"]:
+        """Whether points lie on the same piece of surface as those before them; never without a normal.
+
+        Args:
+            points, front: their numbers.
+            eyes: (M, 3), or (1, 3) for all, of `eyes`.
+            slack: (M,) how far the step may rise along the mean normal, in the unit of the points.
+            parallel: whether `eyes` are directions.
+        """
+        own, other = (self.rows.index_select(0, at).unbind(1) for at in (points, front))
+        step, squared = torch.zeros_like(slack), torch.zeros_like(slack)
+        sides = [_side(row, eyes.unbind(1), parallel) for row in (own, other)]
+        for axis in range(3):
+            mean = (sides[0] * own[3 + axis]).add_(sides[1] * other[3 + axis])
+            step.add_((own[axis] - other[axis]).mul_(mean))
+            squared.add_(mean.mul_(mean))
+        length = squared.sqrt_()
+        return (step.abs_() <= length * slack) & (length > 0)
+
+
+def _side(row: tuple[Tensor, ...], eye: tuple[Tensor, ...], parallel: bool) -> Tensor:
+    """1 where a normal is turned to the eye, −1 where away from it."""
+    cosine = torch.zeros_like(row[0])
+    for axis in range(3):
+        cosine.add_((eye[axis] if parallel else eye[axis] - row[axis]) * row[3 + axis])
+    return cosine.sign_()
