@@ -17,7 +17,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pointadplus import PointCloud, ZeroShotDetector
 from pointadplus.fusion import EPSILON, FusionConfig, join_layers, object_score
-from pointadplus.model import Evidence
+from pointadplus.model import EvidencePlus
 from pointadplus.synthesis.corpus import CorpusConfig, sample_object
 from pointadplus.synthesis.shapes import HELD_OUT
 
@@ -28,7 +28,7 @@ FIRST = 7_770_000_000  # seeds of no training stream
 class Case:
     """The evidence of each look at an object, and the labels of the first look's nodes."""
 
-    looks: list[Evidence]
+    looks: list[EvidencePlus]
     labels: np.ndarray
 
 

@@ -1,4 +1,4 @@
-"""The command line: `pointadplus score`, `render`, `evaluate`, `datasets`, `demo` and `version`."""
+"""The command line: `pointadplus score`, `render`, `evaluate`, `train`, `protocol`, `datasets`, `demo`, `version`."""
 
 from __future__ import annotations
 
@@ -103,6 +103,7 @@ def evaluate(
     categories: Annotated[str | None, typer.Option(help="Comma-separated; all if left out.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the result as JSON.")] = None,
     weights: Weights = "embedded",
+    rgb: Annotated[bool, typer.Option("--rgb", help="Read colours, too; the backbone must see them.")] = False,
 ) -> None:
     """Measure a method: object AUROC, point AUROC and point AP, a category and a kind of defect each, as markdown."""
     from .data import open_dataset
@@ -120,10 +121,51 @@ def evaluate(
                 detector,
                 data,
                 categories=wanted,
+                rgb=rgb,
                 progress=lambda done, total, _: progress.update(task, completed=done, total=total),
             )
         if out is not None:
             _write_text(out, result.to_json() + "\n")
+    typer.echo(result.to_markdown())
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="TOML of a TrainConfig.", show_default=False)],
+    run: Annotated[Path, typer.Option(help="Folder for checkpoint, log and result; a killed run goes on there.")],
+    cache: Annotated[Path | None, typer.Option(help="Folder for what the backbone sees; runs may share it.")] = None,
+) -> None:
+    """Learn prompts and G-aggregation on labelled objects. Prints the path of the weights, for `--weights`."""
+    from .config import read_toml
+    from .training.config import TrainConfig
+    from .training.run import train as learn
+
+    with _errors(), _stages() as report:
+        typer.echo(learn(read_toml(TrainConfig, config), run, cache=cache, report=report))
+
+
+@app.command()
+def protocol(
+    config: Annotated[Path, typer.Argument(help="TOML of a TrainConfig; its data are replaced.", show_default=False)],
+    train_on: Annotated[list[str], typer.Option(help="DATASET:CLASS,CLASS; once for each model.")],
+    test_on: Annotated[list[str], typer.Option(help="DATASET or DATASET:CLASS,CLASS.")],
+    root: Annotated[list[str], typer.Option(help="DATASET=FOLDER.")],
+    out: Annotated[Path, typer.Option(help="Folder for the runs and protocol.json.")],
+    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0",
+    rgb: Annotated[bool, typer.Option("--rgb", help="Read colours at test time; the backbone must see them.")] = False,
+) -> None:
+    """Train on some classes, score others, and print a table; classes learnt on are never scored."""
+    from .config import read_toml
+    from .protocols import Source, run_protocol
+    from .training.config import TrainConfig
+
+    with _errors(), _stages() as report:
+        learnt, scored = ([Source.parse(text) for text in texts] for texts in (train_on, test_on))
+        roots: dict[str, str | Path] = dict(_pair(text) for text in root)
+        numbers = [_number(text) for text in seeds.split(",")]
+        base = read_toml(TrainConfig, config)
+        result = run_protocol(base, learnt, scored, roots, out, seeds=numbers, rgb=rgb, report=report)
+        _write_text(out / "protocol.json", result.to_json() + "\n")
     typer.echo(result.to_markdown())
 
 
@@ -151,6 +193,35 @@ def check(
     typer.echo(found.to_markdown())
     if found.problems:
         raise typer.Exit(1)
+
+
+@datasets.command()
+def make(
+    root: Annotated[Path, typer.Argument(help="Folder to write to, empty or not there yet.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="Decides every object.")] = 0,
+    layout: Annotated[
+        str, typer.Option(help="synthetic (Anomaly-ShapeNet's), real3d-ad, folder, mvtec-3d-ad or eyecandies.")
+    ] = "synthetic",
+    train: Annotated[int, typer.Option(help="Healthy training objects of each family.")] = 4,
+    normal: Annotated[int, typer.Option(help="Healthy test objects of each family.")] = 5,
+    damaged: Annotated[int, typer.Option(help="Test objects with one defect, of each family.")] = 10,
+    families: Annotated[
+        str | None, typer.Option(help="Comma-separated; all that training never saw if left out.")
+    ] = None,
+    points: Annotated[tuple[int, int], typer.Option(help="Lowest and highest size of a cloud.")] = (8_000, 30_000),
+    image_size: Annotated[int, typer.Option(help="Side of organised scans in pixels.")] = 256,
+) -> None:
+    """Make a benchmark of labelled scans in code, of shape families that training never saw; the same from one seed."""
+    from .synthesis.dataset import SyntheticConfig, write_dataset
+
+    with _errors(), _progress() as progress:
+        options: dict[str, Any] = {} if families is None else {"families": tuple(map(str.strip, families.split(",")))}
+        config = SyntheticConfig(
+            seed=seed, train=train, normal=normal, damaged=damaged, points=points, image_size=image_size, **options
+        )
+        task = progress.add_task("making", total=None)
+        write_dataset(root, config, layout, lambda done, total: progress.update(task, completed=done, total=total))
+    typer.echo(f"{len(config.items())} objects of {len(config.families)} families: {root}")
 
 
 @app.command()
@@ -263,6 +334,28 @@ def _json_lines(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]
         raise ConfigError("the file cannot be written", where=path, found=error.strerror or error) from error
     with file:
         yield lambda record: print(json.dumps(record), file=file, flush=True)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise ConfigError("not a data set's root", where="--root", expected="DATASET=FOLDER", found=text)
+    return name.lower().replace("_", "-"), folder
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError("not a number", where="--seeds", expected="0,1,2 and the like", found=text) from None
+
+
+@contextmanager
+def _stages() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for whichever stage reports."""
+    with _progress() as progress:
+        task = progress.add_task("", total=None)
+        yield lambda stage, done, total: progress.update(task, description=stage, completed=done, total=total)
 
 
 @contextmanager

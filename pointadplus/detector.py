@@ -18,14 +18,15 @@ from .clip.backbone import Backbone
 from .clip.files import check_finite, read_safetensors
 from .clip.weights import load_backbone
 from .cloud import PointCloud
-from .detection import AnomalyDetector, Detection
-from .errors import ConfigError, WeightsError
+from .colors import observe_colors
+from .config import from_table
+from .detection import AnomalyDetector, Detection, as_cloud
+from .errors import WeightsError
 from .explanation import saliency
-from .fusion import EPSILON, FusionConfig, join_layers, object_score
+from .fusion import EPSILON, FusionConfig
 from .geometry.neighbors import interpolate
-from .model import ModelConfig, PointADPlus
+from .model import ModelConfig, PointAD, build_model
 from .observation import ObservationConfig, Observer, Stopwatch
-from .prompts.learner import PromptConfig
 
 EMBEDDED = "assets/zero_shot.safetensors"
 _FORMAT = "pointadplus.zero_shot"
@@ -47,38 +48,18 @@ class ZeroShotConfig:
     observation: ObservationConfig = field(default_factory=ObservationConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ZeroShotConfig:
-        """The config that `asdict` gave; an unknown key is an error.
-
-        Raises:
-            ConfigError: a key that no field has.
-        """
-        try:
-            rest = {key: value for key, value in values.items() if key not in ("model", "observation")}
-            parts = {"prompts": PromptConfig, "fusion": FusionConfig}
-            model = {
-                key: _options(parts[key], value) if key in parts else value for key, value in values["model"].items()
-            }
-            return cls(
-                **rest,
-                observation=_options(ObservationConfig, values["observation"]),
-                model=_options(ModelConfig, model),
-            )
-        except (KeyError, TypeError) as error:
-            raise ConfigError("unknown or missing option", where="ZeroShotConfig", found=error) from error
-
 
 class _Look(NamedTuple):
     """Log-odds of one look at a cloud.
 
-    `order` (N,) is the cloud's canonical order, the same in every look; `odds` (N, 3) stand in that order, of the
-    rendering, the geometry and the joined map; `total` () is of the object.
+    `order` (N,) is the cloud's canonical order, the same in every look; `odds` (N, L) stand in that order, one column a
+    layer, in the order of `names`; `total` () is of the object.
     """
 
     order: Tensor
     odds: Tensor
     total: Tensor
+    names: tuple[str, ...]
 
 
 class ZeroShotDetector(AnomalyDetector):
@@ -115,7 +96,9 @@ class ZeroShotDetector(AnomalyDetector):
                 expected=f"metadata {_FORMAT!r}",
                 found=sorted(metadata),
             )
-        config = ZeroShotConfig.from_dict(json.loads(metadata[_FORMAT]))
+        header = json.loads(metadata[_FORMAT])
+        card = header.pop("card", {})
+        config = from_table(ZeroShotConfig, header)
         if fusion is not None:
             config = replace(config, model=replace(config.model, fusion=fusion))
         tower = load_backbone(backbone or config.backbone, precision=precision)
@@ -128,78 +111,102 @@ class ZeroShotDetector(AnomalyDetector):
                 hint="pass backbone= with the one that they were learnt on",
             )
         check_finite(state, path)
-        model = PointADPlus(tower, config.model)
+        model = build_model(tower, config.model)
         try:
             model.load_state_dict({key: value.float() for key, value in state.items()})
         except RuntimeError as error:
             raise WeightsError("the weights do not fit the model", where=path, found=error) from error
         self._assemble(tower, model, config)
+        self.card = card
 
     @classmethod
-    def from_parts(cls, backbone: Backbone, model: PointADPlus, config: ZeroShotConfig) -> ZeroShotDetector:
+    def from_parts(cls, backbone: Backbone, model: PointAD, config: ZeroShotConfig) -> ZeroShotDetector:
         """A detector from a backbone and a model at hand, for instance right after training."""
         detector = cls.__new__(cls)
         detector._assemble(backbone, model, config)
         return detector
 
-    def _assemble(self, backbone: Backbone, model: PointADPlus, config: ZeroShotConfig) -> None:
+    def _assemble(self, backbone: Backbone, model: PointAD, config: ZeroShotConfig) -> None:
         self.backbone, self.model, self.config = backbone, model.eval().requires_grad_(False), config
+        self.card: dict[str, Any] = {}  # of the weights: data, classes, seed, version
         self.observer = Observer(backbone.channels, backbone.image_size, config.observation)
         with torch.no_grad():
-            self.texts = model.prompts()
+            self.texts = model.texts()
+
+    def score(self, source: Any, *, rgb: Any = False) -> Detection:
+        """Score a path, an (N, 3) array or tensor, a `PointCloud`, or an Open3D or trimesh object.
+
+        Args:
+            source: what to score.
+            rgb: the image that is aligned with an organised scan: a path, a Pillow image, or (H, W, 3) uint8 or floats
+                in [0, 1]; or True to use the points' own colours, where the scan has any. The prompts read colours as
+                they are, nothing is learnt anew; the map `colors` of the detection is what colours alone say.
+
+        Raises:
+            CloudError: the source cannot be read as a cloud, or the image does not fit it.
+            ConfigError: colours are asked for, and the backbone sees none; the embedded one does not.
+        """
+        return self.score_cloud(as_cloud(source), rgb)
 
     @torch.no_grad()
-    def score_cloud(self, cloud: PointCloud) -> Detection:
-        """Score one cloud; see `Detection`. `layers` holds `rendering`, `geometry` and `joined`."""
+    def score_cloud(self, cloud: PointCloud, rgb: Any = False) -> Detection:
+        """Score one cloud; `layers` holds `rendering`, `joined`, and in mode "pointad+" `geometry`. See `score`."""
         watch = Stopwatch()
-        looks = [self._look(cloud, sample, watch) for sample in range(self.observer.samples(cloud))]
+        looks = [self._look(cloud, sample, watch, rgb) for sample in range(self.observer.samples(cloud))]
         # In canonical order to the end: a vectorised sigmoid rounds by an element's place, and places must not matter.
         maps = torch.stack([look.odds for look in looks]).mean(0).sigmoid()
         total = torch.stack([look.total for look in looks]).mean(0).sigmoid()
         columns = torch.empty_like(maps)
         columns[looks[0].order] = maps
-        layers: dict[str, Tensor] = dict(zip(("rendering", "geometry", "joined"), columns.unbind(1), strict=True))
+        layers: dict[str, Tensor] = dict(zip(looks[0].names, columns.unbind(1), strict=True))
         parts = self.observer, self.backbone, self.model, self.texts, self.config.model.fusion
         explain = partial(saliency, cloud, *parts)
         return Detection(float(total), cloud.to_rows(layers["joined"]), cloud, layers, dict(watch.seconds), explain)
 
-    def _look(self, cloud: PointCloud, sample: int, watch: Stopwatch) -> _Look:
+    def _look(self, cloud: PointCloud, sample: int, watch: Stopwatch, rgb: Any) -> _Look:
         picture = self.observer.picture(cloud, sample=sample, stopwatch=watch)
         observation = self.observer.observe(picture, self.backbone, stopwatch=watch)
-        fusion = self.config.model.fusion
+        colored = None
+        if rgb is not False:
+            with watch.stage("colors"):
+                colored = observe_colors(cloud, picture, rgb, self.observer, self.backbone)
         with watch.stage("layers"):
             evidence = self.model(observation, texts=self.texts)
-            layers = evidence.rendering, evidence.geometry, evidence.graph
-            shares = (0.0, 1.0, fusion.geometry)
-            maps = torch.stack([join_layers(*layers, replace(fusion, geometry=share)) for share in shares], 1)
-            total = object_score(maps[:, 2], evidence.pooled, evidence.views, fusion)
+            colors = None if colored is None else self.model.read_colors(colored, evidence)
+            verdict = self.model.verdict(evidence, self.config.model.fusion, colors)
+            maps = torch.stack(list(verdict.layers.values()), 1)
         with watch.stage("to points"):
             order = picture.order.roll(sample * self.config.observation.nodes)
             points = picture.normalization.apply(cloud.points[order])
             odds = interpolate(torch.logit(maps, EPSILON), picture.nodes, points)
-        return _Look(order, odds, torch.logit(total, EPSILON))
+        return _Look(order, odds, torch.logit(verdict.total, EPSILON), tuple(verdict.layers))
+
+    def trained_on(self, dataset: str) -> tuple[str, ...]:
+        """The classes of a data set that the weights were learnt on, as their card tells."""
+        known = self.card.get("trained_on", {})
+        return tuple(known.get("categories", ())) if known.get("dataset") == dataset else ()
 
     def save(self, path: str | os.PathLike[str], card: dict[str, Any] | None = None) -> None:
-        """Write prompts and G-aggregation as one safetensors file with a JSON card beside it.
+        """Write prompts and G-aggregation as one safetensors file, with its card inside and, as JSON, beside it.
 
         The backbone is named by its source and its digest, not copied.
+
+        Args:
+            path: of the file.
+            card: what a reader should know of how the weights came about; None keeps the card that was read.
         """
+        card = self.card if card is None else card
         path = Path(path)
         state = {key: value.detach().cpu().half().contiguous() for key, value in self.model.state_dict().items()}
         check_finite(state, path)
         config = asdict(replace(self.config, digest=self.backbone.digest))
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".tmp")
-        save_file(state, temporary, {_FORMAT: json.dumps(config)})
+        save_file(state, temporary, {_FORMAT: json.dumps({**config, "card": card})})  # one entry: they have no order
         os.replace(temporary, path)
-        path.with_suffix(".json").write_text(json.dumps({"config": config, **(card or {})}, indent=1) + "\n")
+        path.with_suffix(".json").write_text(json.dumps({"config": config, **card}, indent=1) + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ZeroShotDetector:
         """Read what `save` wrote."""
         return cls(path)
-
-
-def _options(kind: type, values: dict[str, Any]) -> Any:
-    """A config record from what JSON kept of it, where tuples became lists."""
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

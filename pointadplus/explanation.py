@@ -15,11 +15,11 @@ from torch.utils.checkpoint import checkpoint
 from .clip.backbone import Backbone, Tokens
 from .cloud import PointCloud
 from .detection import Detection
-from .fusion import EPSILON, FusionConfig, join_layers, object_score
+from .fusion import EPSILON, FusionConfig
 from .geometry.neighbors import interpolate
 from .geometry.normals import estimate_normals
 from .geometry.sampling import select_points
-from .model import PointADPlus
+from .model import PointAD
 from .observation import Observation, Observer, Picture
 from .render import Cameras, frame_cameras, point_spacing
 from .render import best_view as best_view_of_points
@@ -98,8 +98,8 @@ class ObjectLogOdds:
     drawing: Drawing
     observation: Observation
     backbone: Backbone
-    model: PointADPlus
-    texts: tuple[Tensor, Tensor]
+    model: PointAD
+    texts: tuple[Tensor, ...]
     fusion: FusionConfig
 
     def __call__(
@@ -125,11 +125,8 @@ class ObjectLogOdds:
             descriptors=descriptors,
             features=features,
         )
-        rendering, geometry = self.texts
-        evidence = self.model(observation, texts=(rendering.double(), geometry))
-        joined = join_layers(evidence.rendering, evidence.geometry, evidence.graph, self.fusion)
-        total = object_score(joined, evidence.pooled, evidence.views, self.fusion)
-        return torch.logit(total, EPSILON)
+        evidence = self.model(observation, texts=(self.texts[0].double(), *self.texts[1:]))
+        return torch.logit(self.model.verdict(evidence, self.fusion).total, EPSILON)
 
 
 @torch.inference_mode(False)  # a caller that needs no gradient may have switched them off
@@ -138,8 +135,8 @@ def saliency(
     cloud: PointCloud,
     observer: Observer,
     backbone: Backbone,
-    model: PointADPlus,
-    texts: tuple[Tensor, Tensor],
+    model: PointAD,
+    texts: tuple[Tensor, ...],
     fusion: FusionConfig,
 ) -> Float[Tensor, "n"]:
     """How much each point moved the object score: (N,) float32 in [0, 1], the largest 1.
@@ -174,7 +171,7 @@ def attributions(
 ) -> tuple[Float[Tensor, "d"], Float[Tensor, "m"]]:
     """Gradient × (input − mean) of the drawn points' channels, and of the nodes' descriptors with features: norms."""
     inputs = [each.detach().requires_grad_() for each in (values, descriptors, features)]
-    gradients = torch.autograd.grad(log_odds(*inputs), inputs)
+    gradients = torch.autograd.grad(log_odds(*inputs), inputs, materialize_grads=True)  # PointAD has no use for all
     shares = [
         gradient * (each - each.mean(-2, keepdim=True)).detach()
         for gradient, each in zip(gradients, inputs, strict=True)

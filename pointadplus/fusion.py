@@ -26,6 +26,8 @@ class FusionConfig:
         top: share of the points whose mean is the local evidence of an object; one maximum would let an outlier decide.
         pooled: weight in the object score of the geometry layer's attention-pooled feature, in [0, 1].
         views: weight in the object score of the mean over the views' global features; local evidence takes the rest.
+        colors: weight of what colours say, where a scan is scored with them, in the joined map's log-odds and in the
+            object score, in [0, 1].
     """
 
     geometry: float = 0.6
@@ -33,6 +35,7 @@ class FusionConfig:
     top: float = 0.01
     pooled: float = 0.5
     views: float = 0.0
+    colors: float = 0.5
 
     def __post_init__(self) -> None:
         bounds = {
@@ -41,6 +44,7 @@ class FusionConfig:
             "top": 0 < self.top <= 1,
             "pooled": self.pooled >= 0,
             "views": self.views >= 0 and self.pooled + self.views <= 1,
+            "colors": 0 <= self.colors <= 1,
         }
         for name, holds in bounds.items():
             if not holds:
@@ -48,7 +52,7 @@ class FusionConfig:
                     "option out of range",
                     where=f"FusionConfig.{name}",
                     found=getattr(self, name),
-                    expected="geometry in [0, 1], sigma ≥ 0, top in (0, 1], pooled + views ≤ 1",
+                    expected="geometry, colors in [0, 1], sigma ≥ 0, top in (0, 1], pooled + views ≤ 1",
                 )
 
 
@@ -63,8 +67,7 @@ def join_layers(
     The layers are joined by the weighted mean of their log-odds (a logarithmic opinion pool). In PointAD's mean of
     probabilities, the layer with the larger values drowns the one that knows (docs/embedded-weights.md).
     """
-    odds = (1 - config.geometry) * torch.logit(rendering, EPSILON) + config.geometry * torch.logit(geometry, EPSILON)
-    joined = torch.sigmoid(odds)
+    joined = pool_odds(rendering, geometry, config.geometry)
     return smooth(joined, graph.neighbors, graph.distances, config.sigma).clamp(0, 1)
 
 
@@ -82,3 +85,8 @@ def object_score(
     """One score in [0, 1] from the joined map, the pooled feature and the views' global features."""
     local = 1 - config.pooled - config.views
     return local * top_mean(joined, config.top) + config.pooled * pooled + config.views * views.mean()
+
+
+def pool_odds(one: Float[Tensor, "*s"], other: Float[Tensor, "*s"], share: float) -> Float[Tensor, "*s"]:
+    """Probabilities joined by the weighted mean of their log-odds; `share` in [0, 1] is the other's."""
+    return torch.sigmoid((1 - share) * torch.logit(one, EPSILON) + share * torch.logit(other, EPSILON))

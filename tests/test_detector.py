@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 import pointadplus
 from pointadplus import PointCloud, ZeroShotDetector
+from pointadplus.config import from_table
 from pointadplus.detector import ZeroShotConfig
 from pointadplus.errors import CloudError, ConfigError, WeightsError
 from pointadplus.fusion import FusionConfig, join_layers, object_score, top_mean
@@ -180,11 +181,11 @@ def test_files_that_are_no_detector_are_refused(tmp_path: Path, detector):
 def test_a_config_survives_json_and_refuses_unknown_keys():
     config = ZeroShotConfig("embedded", "abc", OBSERVATION, MODEL)
     values = json.loads(json.dumps(asdict(config)))
-    assert ZeroShotConfig.from_dict(values) == config
+    assert from_table(ZeroShotConfig, values) == config
     with pytest.raises(ConfigError, match="unknown"):
-        ZeroShotConfig.from_dict({**values, "sigm": 1})
+        from_table(ZeroShotConfig, {**values, "sigm": 1})
     with pytest.raises(ConfigError, match="unknown"):
-        ZeroShotConfig.from_dict({**values, "observation": {**values["observation"], "nods": 1}})
+        from_table(ZeroShotConfig, {**values, "observation": {**values["observation"], "nods": 1}})
 
 
 @pytest.mark.parametrize("options", [{"geometry": 1.5}, {"sigma": -1.0}, {"top": 0.0}, {"pooled": 0.7, "views": 0.4}])
@@ -214,7 +215,7 @@ def test_each_look_takes_other_nodes_and_looks_are_averaged(detector):
     assert detector.observer.samples(PointCloud.create(blob(200))) == 1
     from pointadplus.observation import Stopwatch
 
-    looks = [detector._look(cloud, sample, Stopwatch()) for sample in range(2)]
+    looks = [detector._look(cloud, sample, Stopwatch(), False) for sample in range(2)]
     assert torch.equal(looks[0].order, looks[1].order)
     expected = (looks[0].odds + looks[1].odds)[:, 2].div(2).sigmoid()
     torch.testing.assert_close(detector.score(cloud).point_scores[looks[0].order], expected)

@@ -20,8 +20,10 @@ from pointadplus.synthesis.defects import KINDS
 from pointadplus.synthesis.shapes import HELD_OUT
 from pointadplus.training.cache import load_picture
 from pointadplus.training.checkpoint import load_checkpoint, save_checkpoint
+from pointadplus.training.config import OptimizationConfig
+from pointadplus.training.lessons import LessonCache, load_lesson
 from pointadplus.training.losses import both_dice, dice, focal, log_loss, prototype_alignment, ranking, text_alignment
-from pointadplus.training.observations import load_lesson, observe_pictures
+from pointadplus.training.pairs import pair_stream, pairs_of
 from pointadplus.training.pictures import PictureStream, patch_targets
 from pointadplus.training.pretraining import (
     Average,
@@ -35,7 +37,7 @@ from pointadplus.training.pretraining import (
     parameter_groups,
     turned,
 )  # fmt: skip
-from pointadplus.training.prompts import PromptTrainConfig, PromptTrainer, calibrate_descriptors, pair_stream, pairs_of
+from pointadplus.training.trainer import PromptTrainer, calibrate_descriptors
 from tests.small import CHANNELS, MODEL, OBSERVATION, small_backbone_file
 
 CORPUS = CorpusConfig(families=("bolt", "vase", "bracket"), points=(2000, 3000))
@@ -233,13 +235,22 @@ def test_pictures_and_lessons_come_back_from_disk(stream, drawn, backbone_file, 
     assert torch.equal(stored.kinds, thing.kinds[picture.order[:256]])
     torch.testing.assert_close(stored.picture.images, picture.images, atol=1e-3, rtol=0)
     backbone = load_backbone(backbone_file)
-    lessons = observe_pictures(paths, tmp_path / "lessons", backbone, stream.observer)
+    model = PointADPlus(backbone, MODEL)
+    cache = LessonCache(tmp_path / "lessons", backbone, stream.observer, model)
+    lessons = cache.of_pictures(paths)
     lesson = load_lesson(lessons[1])
     torch.testing.assert_close(lesson.observation.features.norm(dim=1), torch.ones(256), atol=2e-3, rtol=0)
     assert torch.equal(lesson.kinds, stored.kinds)
-    assert bool((lesson.share > 0).any())
+    assert bool((lesson.share > 0).any()) and lesson.damaged and lesson.labelled
+    shown = (stored.kinds[stored.picture.index.clamp_min(0)] >= 0) & (stored.picture.index >= 0)
+    assert torch.equal(lesson.mask, shown)
+    graph = model.graph(stored_observation := stream.observer.observe(stored.picture, backbone))
+    assert torch.equal(lesson.graph.neighbors, graph.neighbors) and len(stored_observation.nodes) == 256
+    for stride in (1, 4):
+        assert torch.equal(lesson.graph.index[stride], graph.index[stride])
+        torch.testing.assert_close(lesson.graph.edges[stride], graph.edges[stride], atol=2e-3, rtol=1e-3)
     written = lessons[1].stat().st_mtime_ns
-    observe_pictures(paths, tmp_path / "lessons", backbone, stream.observer)
+    assert cache.of_pictures(paths) == lessons
     assert lessons[1].stat().st_mtime_ns == written, "what is there already is not computed again"
 
 
@@ -247,18 +258,21 @@ def test_prompts_and_aggregation_learn_while_the_backbone_stays(stream, drawn, b
     assert stream.keep is not None
     backbone = load_backbone(backbone_file)
     digest = backbone.digest
-    lessons = observe_pictures(
-        sorted(stream.keep.glob("*.safetensors")), tmp_path / "lessons", backbone, stream.observer
-    )
+    cache = LessonCache(tmp_path / "lessons", backbone, stream.observer, PointADPlus(backbone, MODEL))
+    lessons = cache.of_pictures(sorted(stream.keep.glob("*.safetensors")))
     pairs = pairs_of(lessons)
-    assert [(a.stem[-1], b.stem[-1]) for a, b in pairs] == [("0", "1"), ("2", "3"), ("4", "5")]
+    assert [tuple(path.stem.split("-")[0][-1] for path in pair) for pair in pairs] == [
+        ("0", "1"),
+        ("2", "3"),
+        ("4", "5"),
+    ]
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = PointADPlus(backbone, MODEL)
         calibrate_descriptors(model, lessons)
         assert (model.aggregation.spread > 0).all()
         before = {key: value.clone() for key, value in model.state_dict().items()}
-        trainer = PromptTrainer(model, PromptTrainConfig())
+        trainer = PromptTrainer(model, OptimizationConfig())
         pair = next(pair_stream(pairs, 0))
         losses = [trainer.step([pair]) for _ in range(25)]
     first, last = losses[0], losses[-1]

@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 from ..errors import DatasetError
-from . import anomaly_shapenet, eyecandies, folder, mvtec3d_ad, real3d_ad
+from . import anomaly_shapenet, eyecandies, folder, mvtec3d_ad, real3d_ad, synthetic
 from .dataset import Dataset, Sample
 
 __all__ = ["Dataset", "Sample", "dataset_names", "open_dataset"]
 
 _READERS = {  # a folder of no given layout is opened by the first that reads it: the strictest first
+    "synthetic": synthetic.read_samples,
     "real3d-ad": real3d_ad.read_samples,
     "anomaly-shapenet": anomaly_shapenet.read_samples,
     "mvtec-3d-ad": mvtec3d_ad.read_samples,

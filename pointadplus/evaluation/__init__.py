@@ -6,12 +6,14 @@ from .aupro import aupro, aupro_200_thresholds, cloud_regions, image_regions
 from .benchmark import evaluate
 from .metrics import auroc, average_precision, f1_max
 from .result import BenchmarkResult, CloudResult, Figures, MapFigures
+from .streaming import PointAccumulator
 
 __all__ = [
     "BenchmarkResult",
     "CloudResult",
     "Figures",
     "MapFigures",
+    "PointAccumulator",
     "aupro",
     "aupro_200_thresholds",
     "auroc",

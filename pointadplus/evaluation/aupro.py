@@ -42,7 +42,7 @@ def aupro(regions: np.ndarray, scores: np.ndarray, limit: float = LIMIT) -> floa
     if not (regions > 0).any() or not (regions == 0).any():
         return None
     rate, overlap, _ = roc_curve(regions > 0, scores, sample_weight=share, drop_intermediate=False)
-    return _area(rate, overlap, limit)
+    return area_up_to(rate, overlap, limit)
 
 
 def aupro_200_thresholds(regions: np.ndarray, scores: np.ndarray, limit: float = LIMIT) -> float | None:
@@ -103,7 +103,7 @@ def _region_shares(regions: np.ndarray) -> np.ndarray:
     return np.where(regions > 0, 1.0 / counts[inverse.reshape(-1)], 1.0)
 
 
-def _area(rate: np.ndarray, overlap: np.ndarray, limit: float) -> float:
+def area_up_to(rate: np.ndarray, overlap: np.ndarray, limit: float) -> float:
     """The trapezoidal area up to the limit over the limit; the piece of the curve that crosses it is cut there."""
     last = int(np.searchsorted(rate, limit, side="right"))  # the first point beyond the limit, if any
     end = overlap[-1]
@@ -113,8 +113,8 @@ def _area(rate: np.ndarray, overlap: np.ndarray, limit: float) -> float:
     return float(trapezoid(np.append(overlap[:last], end), np.append(rate[:last], limit)) / limit)
 
 
-def _checked(regions: np.ndarray, scores: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
-    regions, scores = np.asarray(regions), np.asarray(scores)
+def check_points(regions: np.ndarray, scores: np.ndarray) -> None:
+    """Refuse regions that are not (n,) whole numbers, and scores that are not (n,) finite ones, by a ConfigError."""
     if regions.ndim != 1 or regions.shape != scores.shape or regions.dtype.kind not in "iub":
         raise ConfigError(
             "regions and scores do not match",
@@ -124,6 +124,11 @@ def _checked(regions: np.ndarray, scores: np.ndarray, limit: float) -> tuple[np.
         )
     if not np.isfinite(scores).all():
         raise ConfigError("scores are not finite", where="scores", expected="finite numbers", found="NaN or infinite")
+
+
+def _checked(regions: np.ndarray, scores: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    regions, scores = np.asarray(regions), np.asarray(scores)
+    check_points(regions, scores)
     if not 0 < limit <= 1:
         raise ConfigError("option out of range", where="limit", expected="(0, 1]", found=limit)
     return regions.astype(np.int64), scores

@@ -26,8 +26,10 @@ class Figures:
     Attributes:
         object_auroc, object_ap, object_f1: of the object scores; the last at the best threshold.
         point_auroc, point_ap: of the point scores.
-        aupro: of the point scores up to a false positive rate of 0.3, exact. Regions are 8-connected pixels of an
+        aupro: of the point scores up to a false positive rate of 0.3. Regions are 8-connected pixels of an
             organised scan, and otherwise connected parts of the point graph.
+
+    The point figures are exact but where the notes of the result say otherwise.
     """
 
     object_auroc: float | None = None

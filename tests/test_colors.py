@@ -1,0 +1,189 @@
+"""Colours at test time: an aligned image or the points' own, read by the same prompts, and how they join."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pointadplus import PointCloud, ZeroShotDetector
+from pointadplus.clip import BackboneConfig, build_backbone
+from pointadplus.colors import observe_colors, sees_colors
+from pointadplus.detector import ZeroShotConfig
+from pointadplus.errors import CloudError, ConfigError
+from pointadplus.fusion import join_layers, object_score, pool_odds, top_mean
+from pointadplus.geometry.aggregation import build_graph
+from pointadplus.geometry.neighbors import smooth
+from pointadplus.model import PUBLISHED_SIGMA, Evidence, EvidencePlus, ModelConfig, build_model
+from pointadplus.observation import Observation, Observer
+from pointadplus.render import gather_at_points
+from tests.small import MODEL, OBSERVATION
+
+GRID = (40, 50)
+COLORED = BackboneConfig(
+    embed_dim=16, image_size=32, patch_size=8, vision_width=32, vision_layers=2, vision_heads=2, text_context=16,
+    text_width=32, text_layers=2, text_heads=2, channels=("headlight",) * 3,
+)  # fmt: skip
+
+
+def detector(mode: str, colors: float = 0.5) -> ZeroShotDetector:
+    backbone = build_backbone(COLORED, precision="float32").freeze()
+    model_config = replace(MODEL, mode=mode, fusion=replace(MODEL.fusion, colors=colors))
+    model = build_model(backbone, model_config)
+    config = ZeroShotConfig("none", backbone.digest, replace(OBSERVATION, samples=1), model_config)
+    return ZeroShotDetector.from_parts(backbone, model, config)
+
+
+def picture_of(height: int = GRID[0], width: int = GRID[1]) -> np.ndarray:
+    """(H, W, 3) uint8: red grows to the right, green downwards, blue is even."""
+    down, right = np.mgrid[:height, :width]
+    return np.stack([255 * right / (width - 1), 255 * down / (height - 1), 0 * right + 90], -1).astype(np.uint8)
+
+
+@pytest.fixture
+def scan() -> PointCloud:
+    """An organised scan of a bump, with a hole and colours."""
+    down, right = np.mgrid[: GRID[0], : GRID[1]].astype(np.float32)
+    height = 8 * np.exp(-((down - 20) ** 2 + (right - 25) ** 2) / 60)
+    points = np.stack([right, -down, height], -1)
+    points[:5, :8] = np.nan
+    return PointCloud.create(points, colors=picture_of() / 255.0)
+
+
+def looked(cloud: PointCloud, rgb: object) -> tuple[Observation, Tensor, Tensor]:
+    """What is seen of colours, beside the pictures that the backbone was shown and the nodes' own colours."""
+    backbone = build_backbone(COLORED, precision="float32").freeze()
+    observer = Observer(backbone.channels, 32, replace(OBSERVATION, samples=1))
+    picture = observer.picture(cloud)
+    shown: list[Tensor] = []
+    original = backbone.normalize
+    backbone.normalize = lambda images: (shown.append(images), original(images))[1]  # type: ignore[method-assign]
+    seen = observe_colors(cloud, picture, rgb, observer, backbone)
+    assert seen is not None and cloud.colors is not None
+    return seen, shown[0], cloud.colors[picture.order[: len(picture.nodes)]]
+
+
+def test_nodes_lie_where_the_image_shows_them(scan: PointCloud) -> None:
+    seen, images, colors = looked(scan, picture_of())
+    assert images.shape == (1, 3, 32, 32) and seen.visible.all() and seen.pixels.shape == (1, 256, 2)
+    at_nodes = gather_at_points(images, seen.pixels, 32)[0]
+    assert (at_nodes - colors).abs().amax() < 0.04  # a smooth picture, made smaller
+
+
+def test_the_points_own_colours_are_drawn(scan: PointCloud) -> None:
+    seen, images, colors = looked(scan, True)
+    assert images.shape == (4, 3, 32, 32) and images.amin() >= 0 and images.amax() == 1
+    drawn = images.permute(0, 2, 3, 1).flatten(0, 2)
+    shown = drawn[(drawn < 1).any(1)]
+    assert len(shown) > 200
+    assert torch.cdist(shown, colors).amin(1).amax() < 2e-3  # each pixel shows a node's colour, unlit
+    assert seen.visible.any(0).float().mean() > 0.5
+
+
+@pytest.mark.parametrize("kind", ["path", "pillow", "floats", "tensor"])
+def test_an_image_may_come_in_many_forms(scan: PointCloud, tmp_path: Path, kind: str) -> None:
+    image = picture_of()
+    Image.fromarray(image).save(tmp_path / "image.png")
+    forms = {
+        "path": tmp_path / "image.png",
+        "pillow": Image.fromarray(image),
+        "floats": image / 255.0,
+        "tensor": torch.from_numpy(image),
+    }
+    method = detector("pointad+")
+    expected = method.score(scan, rgb=image)
+    assert torch.equal(method.score(scan, rgb=forms[kind]).valid_scores, expected.valid_scores)
+    assert expected.layers.keys() == {"rendering", "geometry", "colors", "joined"} and "colors" in expected.seconds
+
+
+@pytest.mark.parametrize("mode", ["pointad", "pointad+"])
+def test_colours_change_the_score_and_nothing_else(scan: PointCloud, mode: str) -> None:
+    method = detector(mode)
+    plain, colored = method.score(scan), method.score(scan, rgb=picture_of())
+    other = method.score(scan, rgb=255 - picture_of())
+    assert "colors" not in plain.layers and "colors" not in plain.seconds
+    assert torch.equal(colored.layers["rendering"], plain.layers["rendering"])
+    assert not torch.equal(colored.valid_scores, plain.valid_scores)
+    assert not torch.equal(colored.valid_scores, other.valid_scores)
+    assert colored.object_score != plain.object_score
+    shuffled = scan.select(torch.ones(len(scan), dtype=torch.bool))
+    assert torch.equal(method.score(shuffled, rgb=picture_of()).valid_scores, colored.valid_scores)
+
+
+def test_without_colours_there_is_nothing_to_read(scan: PointCloud) -> None:
+    method = detector("pointad+")
+    bare = replace(scan, colors=None)
+    assert torch.equal(method.score(bare, rgb=True).valid_scores, method.score(bare).valid_scores)
+    assert torch.equal(method.score(bare, rgb=True).layers["geometry"], method.score(bare).layers["geometry"])
+    ignored = detector("pointad+", colors=0.0)
+    plain, colored = ignored.score(scan), ignored.score(scan, rgb=True)
+    torch.testing.assert_close(colored.valid_scores, plain.valid_scores, atol=1e-5, rtol=0)
+    assert colored.object_score == pytest.approx(plain.object_score, abs=1e-5)
+
+
+def evidence(mode: str, seed: int, count: int = 300) -> tuple[Evidence, ModelConfig]:
+    source = torch.Generator().manual_seed(seed)
+    points = torch.rand(count, 3, generator=source)
+    config = replace(MODEL, mode=mode)
+    graph = build_graph(points, points, config.neighbors, config.strides)
+    values = [torch.rand(count, generator=source) for _ in range(2)]
+    parts = values[0], torch.rand(4, 2, 2, generator=source), torch.rand(4, generator=source), (), graph
+    if mode == "pointad":
+        return Evidence(*parts), config
+    return EvidencePlus(*parts, values[1], torch.rand((), generator=source), points), config
+
+
+def test_pointad_joins_colours_as_published() -> None:
+    (seen, config), (colors, _) = evidence("pointad", 0), evidence("pointad", 1)
+    colors = replace(colors, graph=seen.graph)
+    verdict = build_model(build_backbone(COLORED).freeze(), config).verdict(seen, None, colors)
+    graph, mean = seen.graph, (seen.rendering + colors.rendering) / 2
+    expected = smooth(mean, graph.neighbors, graph.distances, PUBLISHED_SIGMA)
+    torch.testing.assert_close(verdict.layers["joined"], expected)
+    both = (seen.views.mean() + colors.views.mean()) / 2
+    torch.testing.assert_close(verdict.total, (expected.amax() + both) / 2)
+
+
+def test_pointad_plus_joins_colours_by_log_odds() -> None:
+    (seen, config), (colors, _) = evidence("pointad+", 0), evidence("pointad", 1)
+    assert isinstance(seen, EvidencePlus)
+    fusion = replace(config.fusion, colors=0.3)
+    verdict = build_model(build_backbone(COLORED).freeze(), config).verdict(seen, fusion, colors)
+    plain = join_layers(seen.rendering, seen.geometry, seen.graph, fusion)
+    graph = seen.graph
+    own = smooth(colors.rendering, graph.neighbors, graph.distances, fusion.sigma)
+    torch.testing.assert_close(verdict.layers["joined"], pool_odds(plain, own, 0.3))
+    total = object_score(plain, seen.pooled, seen.views, fusion)
+    torch.testing.assert_close(verdict.total, pool_odds(total, top_mean(own, fusion.top), 0.3))
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (picture_of(41, 50), r"\(40, 50\) pixels"),
+        (picture_of()[..., :2], "not an image"),
+        (picture_of().astype(np.float32), "values from 0 to 255"),
+        ("missing.png", "not an image"),
+    ],
+)
+def test_an_image_that_does_not_fit_is_refused(scan: PointCloud, image: object, message: str) -> None:
+    with pytest.raises(CloudError, match=message):
+        detector("pointad+").score(scan, rgb=image)
+
+
+def test_an_image_asks_for_an_organised_scan() -> None:
+    cloud = PointCloud.create(torch.randn(500, 3))
+    with pytest.raises(CloudError, match="an organised scan"):
+        detector("pointad+").score(cloud, rgb=picture_of())
+
+
+def test_the_embedded_backbone_sees_no_colours(scan: PointCloud) -> None:
+    method = ZeroShotDetector()
+    assert not sees_colors(method.backbone)
+    with pytest.raises(ConfigError, match="sees no colours"):
+        method.score(scan, rgb=picture_of())
