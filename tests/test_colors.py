@@ -26,7 +26,7 @@ from tests.small import MODEL, OBSERVATION
 
 GRID = (40, 50)
 COLORED = BackboneConfig(
-    embed_dim=16, image_size=32, patch_size=8, vision_width=32, vision_layers=2, vision_heads=2, text_context=16,
+    embed_dim=16, image_size=32, patch_size=8, vision_width=32, vision_layers=2, vision_heads=2, text_context=20,
     text_width=32, text_layers=2, text_heads=2, channels=("headlight",) * 3,
 )  # fmt: skip
 

@@ -15,7 +15,8 @@ from pointadplus.errors import ConfigError
 from pointadplus.render import MultiViewRenderer, rasterize, view_rotations
 from pointadplus.render.pytorch3d_backend import fragments_pytorch3d, rasterize_pytorch3d, splat_pytorch3d
 from pointadplus.render.soft import Fragments, rasterize_fragments, soft_composite
-from pointadplus.render.splatting import Codes, Disc, Window, splat
+from pointadplus.render.splatting import Codes, Disc, splat
+from pointadplus.render.window import Window
 
 
 def installed() -> bool:

@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pointadplus.cloud import PointCloud
-from pointadplus.render import MultiViewRenderer, RenderConfig, drawing, point_spacing, rasterize, rasterizer, splatting
+from pointadplus.render import MultiViewRenderer, RenderConfig, drawing, point_spacing, rasterize, rasterizer
+from pointadplus.render import nearest as nearest_module
 from pointadplus.render.cameras import Cameras, frame_cameras, view_rotations
 from pointadplus.render.keys import EMPTY, pack, unpack
+from pointadplus.render.nearest import flat_nonzero, nearest_in_window
 from pointadplus.render.splat_size import RADIUS_STEP, SplatSize
-from pointadplus.render.splatting import Codes, Disc, Window, eroded, flat_nonzero, nearest_in_window, splat
+from pointadplus.render.splatting import Codes, Disc, eroded, splat
 from pointadplus.render.visibility import Surface
+from pointadplus.render.window import Window
 from tests.reference import splats as naive
 
 seeds = st.integers(0, 2**32 - 1)
@@ -260,9 +263,9 @@ def test_both_searches_of_a_window_agree_to_the_bit_on_any_floats(monkeypatch: p
     pixels = torch.rand(2, 900, 2, generator=generator(reach)) * 40
     window, front, _ = front_of(pixels, torch.ones(2, 900), 40, 8)
     found = []
-    for search in (splatting._by_pixels, splatting._by_points):
-        monkeypatch.setattr(splatting, "_by_pixels", search)
-        monkeypatch.setattr(splatting, "_by_points", search)
+    for search in (nearest_module._by_pixels, nearest_module._by_points):
+        monkeypatch.setattr(nearest_module, "_by_pixels", search)
+        monkeypatch.setattr(nearest_module, "_by_points", search)
         found.append(nearest(window, front, pixels, reach))
     assert torch.equal(*found)
     assert reach == 0 or (found[0] > 0).float().mean() > 0.5

@@ -15,11 +15,13 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from .keys import EMPTY, pack, unpack
+from .nearest import flat_nonzero, nearest_in_window
 from .pytorch3d_backend import splat_pytorch3d
 from .splat_size import RADIUS_STEP, SplatSize
-from .splatting import Codes, Window, eroded, flat_nonzero, nearest_in_window, splat
+from .splatting import Codes, eroded, splat
 from .views import Views
 from .visibility import Surface
+from .window import Window
 
 _SPLAT = {"torch": splat, "pytorch3d": splat_pytorch3d}
 _PART = 1 << 17  # points of a view in flight: what a step writes is still in the cache when the next one reads it
