@@ -42,9 +42,9 @@ def main() -> None:
             points=(16_000, 24_000),
             training_families=True,
         )
-        write_dataset(data, made, "anomaly-shapenet")
+        write_dataset(data, made, "synthetic")
     config = TrainConfig(
-        DataConfig("anomaly-shapenet", str(data)),
+        DataConfig("synthetic", str(data)),
         seed=arguments.seed,
         observation=ObservationConfig(views="pointad9", framing="box"),
         model=ModelConfig(mode="pointad"),
@@ -58,7 +58,7 @@ def main() -> None:
     weights = train(config, arguments.run, report=note)
     observing = marks["observing last"] - start
     epoch = (marks["learning last"] - marks["learning first"]) / config.schedule.epochs
-    count = len(open_dataset("anomaly-shapenet", data).samples)
+    count = len(open_dataset("synthetic", data).samples)
     print(weights)
     print(f"{count} objects; observing them {observing:.1f} s; an epoch {epoch:.2f} s with what was seen kept, and")
     print(f"{observing + epoch:.1f} s without: {(observing + epoch) / epoch:.0f} times as long; {machine()}")

@@ -20,8 +20,8 @@ from pointadplus.training.config import DataConfig, TrainConfig
 from pointadplus.training.run import train, untrained
 
 LAYOUTS = ("anomaly-shapenet", "real3d-ad", "folder", "mvtec-3d-ad", "eyecandies")
-AUXILIARY, OTHER = TRAINING_FAMILIES[::9], HELD_OUT[:2]
-SEEDS = (0, 1, 2)
+AUXILIARY, OTHER = TRAINING_FAMILIES[::9], HELD_OUT
+SEEDS = (0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,8 @@ def point_auroc(detector: ZeroShotDetector, datasets: list[Dataset]) -> float:
 def test_learnt_prompts_find_defects_on_other_classes(
     detectors: list[ZeroShotDetector], tmp_path: Path, layout: str
 ) -> None:
-    made = SyntheticConfig(seed=1, families=OTHER, train=0, normal=1, damaged=2, points=(10_000, 12_000))
+    points = (20_000, 24_000) if layout == "real3d-ad" else (10_000, 12_000)  # of its test scans, one side is seen
+    made = SyntheticConfig(seed=1, families=OTHER, train=0, normal=1, damaged=1, points=points)
     write_dataset(tmp_path, made, layout)
     roots = [tmp_path / family for family in OTHER] if layout == "folder" else [tmp_path]
     datasets = [open_dataset(layout, root) for root in roots]

@@ -41,7 +41,7 @@ class Window:
         for low, high in (torch.aminmax(pixels[..., axis]) for axis in (0, 1)):
             first, last = float(low), float(high)
             # Behind the eye a point falls anywhere, and in the eye nowhere: then the whole picture it is.
-            first = math.floor(min(max(first, -reach), image_size)) if first == first else -reach
+            first = math.floor(min(max(first, -reach), image_size + reach - 1)) if first == first else -reach
             last = math.floor(min(max(last, -1), image_size + reach - 1)) if last == last else image_size + reach - 1
             sides.append((first - reach - 1, max(last - first, 0) + 1 + 2 * (reach + 1)))
         (left, width), (top, height) = sides
