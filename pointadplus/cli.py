@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import __version__
-from .errors import ConfigError, PointADPlusError
+from .cli_output import (
+    json_lines,
+    json_record,
+    make_folder,
+    named_folder,
+    one_line,
+    print_profile,
+    printable,
+    progress_bar,
+    refuse_overwriting,
+    reported_errors,
+    stage_bar,
+    whole_number,
+    write_scores,
+    write_text,
+)
+from .errors import ConfigError
 
 # Rooms that pull in torch are imported inside the commands, so that --help answers at once.
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from .detection import AnomalyDetector, Detection
 
 app = typer.Typer(
@@ -42,24 +53,24 @@ def score(
 ) -> None:
     """Score files, one line each: path, tab, object score. Exit code 1 if any failed; the others are scored still."""
     if points is not None:
-        _refuse_overwriting(files, points)
+        refuse_overwriting(files, points)
     shown: list[Detection] = []
     spent: dict[str, float] = defaultdict(float)
     failed = 0
-    with _errors(), _json_lines(out) as write_record, _progress() as progress:
+    with reported_errors(), json_lines(out) as write_record, progress_bar() as progress:
         detector = _detector(weights)
         for file in progress.track(files, description="scoring"):
             try:
                 detection = detector.score(file)
                 if points is not None:
-                    _write_scores(detection, points / f"{file.stem}.ply")
+                    write_scores(detection, points / f"{file.stem}.ply")
             except Exception as error:  # whatever is wrong with one file, the others are scored
                 failed += 1
-                print(f"error: {_one_line(error, file)}", file=sys.stderr)
-                write_record({"path": str(file), "error": _one_line(error, file)})
+                print(f"error: {one_line(error, file)}", file=sys.stderr)
+                write_record({"path": str(file), "error": one_line(error, file)})
                 continue
-            print(f"{_printable(file)}\t{detection.object_score:.4f}", flush=True)
-            write_record(_record(file, detection))
+            print(f"{printable(file)}\t{detection.object_score:.4f}", flush=True)
+            write_record(json_record(file, detection))
             for stage, seconds in detection.seconds.items():
                 spent[stage] += seconds
             if report is not None:
@@ -67,10 +78,10 @@ def score(
     if report is not None and shown:
         from .report import write_report
 
-        with _errors():
+        with reported_errors():
             write_report(shown, report)
     if profile:
-        _print_profile(spent)
+        print_profile(spent)
     if failed:
         raise typer.Exit(1)
 
@@ -89,7 +100,7 @@ def render(
     from .mesh import read_mesh
     from .render import RenderConfig, save_contact_sheet
 
-    with _errors():
+    with reported_errors():
         config = RenderConfig(views=views, image_size=size, supersample=supersample)
         save_contact_sheet(read_mesh(file) if mesh else read_cloud(file), out, config)
     typer.echo(out)
@@ -109,13 +120,13 @@ def evaluate(
     from .data import open_dataset
     from .evaluation import evaluate as run
 
-    with _errors():
+    with reported_errors():
         if method != "zero-shot":
             raise ConfigError("unknown method", where="--method", expected="zero-shot", found=method)
         data = open_dataset(dataset, root)
         detector = _detector(weights)
         wanted = None if categories is None else [name.strip() for name in categories.split(",")]
-        with _progress() as progress:
+        with progress_bar() as progress:
             task = progress.add_task("evaluating", total=None)
             result = run(
                 detector,
@@ -125,7 +136,7 @@ def evaluate(
                 progress=lambda done, total, _: progress.update(task, completed=done, total=total),
             )
         if out is not None:
-            _write_text(out, result.to_json() + "\n")
+            write_text(out, result.to_json() + "\n")
     typer.echo(result.to_markdown())
 
 
@@ -140,7 +151,7 @@ def train(
     from .training.config import TrainConfig
     from .training.run import train as learn
 
-    with _errors(), _stages() as report:
+    with reported_errors(), stage_bar() as report:
         typer.echo(learn(read_toml(TrainConfig, config), run, cache=cache, report=report))
 
 
@@ -159,13 +170,13 @@ def protocol(
     from .protocols import Source, run_protocol
     from .training.config import TrainConfig
 
-    with _errors(), _stages() as report:
+    with reported_errors(), stage_bar() as report:
         learnt, scored = ([Source.parse(text) for text in texts] for texts in (train_on, test_on))
-        roots: dict[str, str | Path] = dict(_pair(text) for text in root)
-        numbers = [_number(text) for text in seeds.split(",")]
+        roots: dict[str, str | Path] = dict(named_folder(text) for text in root)
+        numbers = [whole_number(text) for text in seeds.split(",")]
         base = read_toml(TrainConfig, config)
         result = run_protocol(base, learnt, scored, roots, out, seeds=numbers, rgb=rgb, report=report)
-        _write_text(out / "protocol.json", result.to_json() + "\n")
+        write_text(out / "protocol.json", result.to_json() + "\n")
     typer.echo(result.to_markdown())
 
 
@@ -185,7 +196,7 @@ def check(
     """Read every cloud and say what was found, what is missing and what is malformed. Exit code 1 if anything is."""
     from .data.check import check_dataset, find_dataset
 
-    with _errors(), _progress() as progress:
+    with reported_errors(), progress_bar() as progress:
         task = progress.add_task("checking", total=None)
         found = check_dataset(
             find_dataset(root, dataset), lambda done, total: progress.update(task, completed=done, total=total)
@@ -214,7 +225,7 @@ def make(
     """Make a benchmark of labelled scans in code, of shape families that training never saw; the same from one seed."""
     from .synthesis.dataset import SyntheticConfig, write_dataset
 
-    with _errors(), _progress() as progress:
+    with reported_errors(), progress_bar() as progress:
         options: dict[str, Any] = {} if families is None else {"families": tuple(map(str.strip, families.split(",")))}
         config = SyntheticConfig(
             seed=seed, train=train, normal=normal, damaged=damaged, points=points, image_size=image_size, **options
@@ -237,8 +248,8 @@ def demo(
 
     pair = sample_pair(seed, CorpusConfig(families=HELD_OUT))
     files = [out / "healthy.ply", out / f"damaged-{pair[1].kind}.ply"]
-    with _errors():
-        _make_folder(out)
+    with reported_errors():
+        make_folder(out)
         for thing, file in zip(pair, files, strict=True):
             write_cloud(file, PointCloud.create(thing.points))
     typer.echo(f"a {pair[0].caption}, healthy and with a defect ({pair[1].kind}), of a family that training never saw")
@@ -257,125 +268,3 @@ def _detector(weights: str) -> AnomalyDetector:
     from .detector import ZeroShotDetector
 
     return ZeroShotDetector(weights)
-
-
-def _record(file: Path, detection: Detection) -> dict[str, Any]:
-    return {
-        "path": str(file),
-        "object_score": detection.object_score,
-        "points": len(detection.cloud),
-        "dropped": detection.dropped,
-        "seconds": {name: round(value, 4) for name, value in detection.seconds.items()},
-    }
-
-
-def _write_scores(detection: Detection, path: Path) -> None:
-    from .io import write_cloud
-
-    _make_folder(path.parent)
-    write_cloud(path, detection.cloud, scores=detection.valid_scores)
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError("the folder cannot be made", where=path, found=error.strerror or error) from error
-
-
-def _write_text(path: Path, text: str) -> None:
-    _make_folder(path.parent)
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError("the file cannot be written", where=path, found=error.strerror or error) from error
-
-
-def _refuse_overwriting(files: list[Path], folder: Path) -> None:
-    targets = [(folder / f"{file.stem}.ply").resolve() for file in files]
-    target, count = Counter(targets).most_common(1)[0]
-    if count > 1:
-        message = f"--points would write {target.name} {count} times; score these files one folder at a time"
-    elif not {file.resolve() for file in files}.isdisjoint(targets):
-        message = "--points would overwrite a scan that is read; choose another folder"
-    else:
-        return
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(2)
-
-
-def _print_profile(spent: Mapping[str, float]) -> None:
-    total = sum(spent.values())
-    for name, seconds in spent.items():
-        typer.echo(f"{name:>12}  {seconds:7.2f} s  {seconds / max(total, 1e-9):4.0%}", err=True)
-    typer.echo(f"{'total':>12}  {total:7.2f} s", err=True)
-
-
-def _printable(path: Path) -> str:
-    return str(path).encode("utf-8", "replace").decode("utf-8")  # a file name need not be text
-
-
-def _one_line(error: Exception, file: Path) -> str:
-    name = "" if isinstance(error, PointADPlusError) else f"{type(error).__name__}: "
-    message = name + " ".join(str(error).split())
-    return message if str(file) in message else f"{_printable(file)}: {message}"
-
-
-@contextmanager
-def _json_lines(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A function that writes a record as one line, at once: an interrupted run keeps what it has."""
-    if path is None:
-        yield lambda record: None
-        return
-    _make_folder(path.parent)
-    try:
-        file = path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError("the file cannot be written", where=path, found=error.strerror or error) from error
-    with file:
-        yield lambda record: print(json.dumps(record), file=file, flush=True)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, folder = text.partition("=")
-    if not (name and equals and folder):
-        raise ConfigError("not a data set's root", where="--root", expected="DATASET=FOLDER", found=text)
-    return name.lower().replace("_", "-"), folder
-
-
-def _number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ConfigError("not a number", where="--seeds", expected="0,1,2 and the like", found=text) from None
-
-
-@contextmanager
-def _stages() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for whichever stage reports."""
-    with _progress() as progress:
-        task = progress.add_task("", total=None)
-        yield lambda stage, done, total: progress.update(task, description=stage, completed=done, total=total)
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """One line for what the package refuses, and exit code 1."""
-    try:
-        yield
-    except PointADPlusError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
-
-
-def _progress() -> Progress:
-    """A bar on stderr when a person watches, nothing when it is piped; what is printed stands above it."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    # With stdout a file or a pipe, redirecting it would send the scores to the terminal instead.
-    return Progress(
-        *columns, console=console, transient=True, disable=not sys.stderr.isatty(), redirect_stdout=sys.stdout.isatty()
-    )

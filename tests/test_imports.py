@@ -28,6 +28,7 @@ FLOORS = (
     ("model", "fusion", "explanation", "colors"),
     ("training", "evaluation", "report", "detector", "batch"),
     ("protocols",),
+    ("cli_output",),
     ("cli",),
     ("__main__",),
 )

@@ -126,7 +126,7 @@ def test_a_still_picture_shows_the_best_side(tmp_path: Path, sphere: PointCloud)
     assert image[0, 0, 3] == 0 and image[height // 2, width // 2, 3] == 255
     stops = [np.array(list(bytes.fromhex(color))) for color in (VIRIDIS[-1], VIRIDIS[0])]
     assert np.abs(image[height // 2, width // 2, :3] - stops[0]).max() < 20
-    assert np.abs(image[height // 2, width // 20, :3] / 0.7 - stops[1]).max() < 20  # lit from the side
+    assert np.abs(image[height // 2, width // 20, :3] / 0.7 - stops[1]).max() < 20  # a facet beside the rim
     warm = (image[..., 0] > image[..., 2] + 20) & (image[..., 3] > 0)
     # The sphere's outline has a radius of 144 pixels, and tan 27.5° there; the eye is 2.17 sphere's radii away.
     assert warm.sum() == pytest.approx(math.pi * (144 / 0.52 * 0.436 / (2.17 - 0.9)) ** 2, rel=0.15)

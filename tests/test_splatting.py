@@ -154,6 +154,16 @@ def test_splats_equal_their_naive_twin(views: int, count: int, size: int, square
     radii = torch.full(index.shape, squared)
     assert index.tolist() == naive.spread(grid(front, window).numpy(), depth.numpy(), radii.numpy()).tolist()
 
+    # The same as what `rasterize` draws of points at the centres of their pixels.
+    view, at = (front >= 0).nonzero(as_tuple=True)
+    centres = torch.zeros(views, count, 2)
+    centres[view, front[view, at].long()] = torch.stack([at % window.width, at // window.width], 1) + 0.5
+    shown = torch.full_like(depth, -1.0)
+    shown[view, front[view, at].long()] = nearest[view, at]
+    side = max(window.width, window.height)
+    twin, _ = rasterize(centres, shown, math.sqrt(squared), side)
+    assert torch.equal(twin[:, : window.height, : window.width], index.long())
+
 
 @pytest.mark.parametrize("squared", [0.0, 0.99, 1.0, 2.0, 4.0, 4.99, 5.0, 25.0, 24.99])
 def test_a_disc_holds_its_rim(squared: float) -> None:
@@ -293,9 +303,7 @@ def test_hopeless_points_are_not_on_one_piece(shape: str, orthographic: bool, se
     render = MultiViewRenderer(views="sphere3", image_size=64, orthographic=orthographic)
     views = render.render(cloud)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            Surface, "hopeless", lambda self, cameras, part, depth, behind, step: torch.zeros_like(behind) > 1
-        )
+        patch.setattr(Surface, "hopeless", lambda self, cameras, part, depth, behind, aside, slack: behind > torch.inf)
         assert torch.equal(render.render(cloud).visible, views.visible)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from .keys import EMPTY, pack, unpack
 from .nearest import flat_nonzero, nearest_in_window
 from .pytorch3d_backend import splat_pytorch3d
-from .splat_size import RADIUS_STEP, SplatSize
+from .splat_size import SplatSize
 from .splatting import Codes, eroded, splat
 from .views import Views
 from .visibility import Surface
@@ -67,9 +67,8 @@ def draw(views: Views, points: Tensor, surface: Surface, size: SplatSize) -> Non
     window.clear_beside(solid, side, False)
     holes = flat_nonzero(solid & (shown < 0))  # show the splat that covers them,
     covers = owner.flatten()[holes]
-    covers = torch.where(
-        window.holds(covers, side), covers + holes // window.size * window.size, holes
-    )  # or themselves
+    inside = window.holds(covers, side)  # or else what falls into them
+    covers = torch.where(inside, covers + holes // window.size * window.size, holes)
     shown.flatten()[holes] = front.flatten()[covers]
     shown_depth.flatten()[holes] = front_depth.flatten()[covers]
     solid &= shown >= 0
@@ -118,8 +117,8 @@ def see(
     cameras, slack = size.cameras, size.slack(depth)
     behind = depth - gather(zbuffer, home)
     visible = behind <= slack
-    aside = slack * (1.0 + RADIUS_STEP / max(size.config.tolerance, 1e-6))
-    hidden = ~visible & (behind < torch.inf) & ~surface.hopeless(cameras, part, depth, behind, aside)
+    hidden = ~visible & (behind < torch.inf)
+    hidden &= ~surface.hopeless(cameras, part, depth, behind, size.farthest(depth), slack)
     unsure = flat_nonzero(hidden)
     view, point = unsure // home.shape[1], unsure % home.shape[1]
     front = splats.flatten().index_select(0, home.flatten().index_select(0, unsure) + view * splats.shape[1])

@@ -60,7 +60,7 @@ class MultiViewRenderer:
             cameras: other cameras than those that frame the scene, for instance those of another rendering. Their
                 image size holds.
 
-        Beyond the result, memory is bounded on a CPU, where views are drawn one by one, by about 130 bytes a point and
+        Beyond the result, memory is bounded on a CPU, where views are drawn one by one, by about 70 bytes a point and
         60 MB for images of 336; elsewhere by twice that for each view in flight, up to about 1 GB.
         """
         if isinstance(scene, TriangleMesh):

@@ -12,9 +12,7 @@ from .cameras import Cameras
 from .config import RenderConfig
 from .splatting import Disc
 
-RADIUS_STEP = (
-    1.35  # radii are rounded up to the next of a geometric series, for splats of each are drawn for themselves
-)
+RADIUS_STEP = 1.35  # radii are rounded up to the next of a geometric series, for each is drawn for itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +41,15 @@ class SplatSize:
 
     def slack(self, depth: Float[Tensor, "v n"]) -> Float[Tensor, "v n"]:
         """How far behind a splat a point may lie and yet be seen, in the unit of the points."""
+        return self._reach(depth).mul_(self.config.tolerance)
+
+    def farthest(self, depth: Float[Tensor, "v n"]) -> Float[Tensor, "v n"]:
+        """How far a point and the one whose splat lies before it can be apart in the picture, in the points' unit."""
+        return self._reach(depth).mul_(RADIUS_STEP)
+
+    def _reach(self, depth: Float[Tensor, "v n"]) -> Float[Tensor, "v n"]:
         # A splat reaches its radius, and the point that looks up its pixel lies up to half a diagonal from the centre.
-        reach = self.radius(depth).add_(math.sqrt(0.5)).div_(self.cameras.pixels_per_unit(depth))
-        return reach.mul_(self.config.tolerance)
+        return self.radius(depth).add_(math.sqrt(0.5)).div_(self.cameras.pixels_per_unit(depth))
 
     def discs(self, near: float, far: float) -> list[Disc]:
         """The splats of points between two depths, by rising depth and falling radius; only the last has no limit."""

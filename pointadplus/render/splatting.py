@@ -46,11 +46,12 @@ class Disc:
 
 @dataclass(frozen=True)
 class Codes:
-    """Names of a window's pixels by depth and place, in 31 bits, so that of two the nearer is the smaller.
+    """Names of a window's pixels by depth and place in one integer, so that of two the nearer is the smaller.
 
     The place is kept modulo a power of two, enough for what looks it up from up to `reach` pixels away; the other bits
-    are equal steps from the nearest to the farthest depth of a view, 2²³ for a reach of up to 7 pixels. Within a step
-    the place decides. Pixels without a depth have codes from `nothing` on.
+    are equal steps from the nearest to the farthest depth of a view, 2¹⁷ or more (2²³ for a reach of up to 7 pixels).
+    Within a step the place decides. Pixels without a depth have codes from `nothing` on. The integers have 32 bits,
+    and 64 where the reach is beyond 63 pixels.
     """
 
     window: Window
@@ -61,21 +62,26 @@ class Codes:
         return (2 * self.reach).bit_length()
 
     @property
+    def wide(self) -> bool:
+        return self.bits > 7
+
+    @property
     def steps(self) -> int:
         """Number of the step beyond the farthest depth."""
-        return (1 << min(24, 31 - 2 * self.bits)) - 1  # float32 counts to 2²⁴
+        return (1 << (24 if self.wide else min(24, 31 - 2 * self.bits))) - 1  # float32 counts to 2²⁴
 
     @property
     def nothing(self) -> int:
         return self.steps << 2 * self.bits
 
     def encode(self, depth: Float[Tensor, "v p"]) -> Int[Tensor, "v p"]:
-        """(V, H·W) int32 codes of depths, +inf where there is none."""
+        """(V, H·W) codes of depths, +inf where there is none."""
         low, high = depth.amin(1, keepdim=True), depth.nan_to_num(posinf=0.0).amax(1, keepdim=True)
         scale = (self.steps - 4.0) / (high - low).clamp_min(1e-30)
-        step = (depth - low).mul_(scale).nan_to_num_(self.steps).clamp_(0, self.steps).int()
+        step = (depth - low).mul_(scale).nan_to_num_(self.steps).clamp_(0, self.steps)
+        step = step.long() if self.wide else step.int()
         mask = (1 << self.bits) - 1
-        row, column = self.window.grid(depth.device)
+        row, column = (part.to(step) for part in self.window.grid(depth.device))
         place = ((row & mask) << self.bits) | (column & mask)
         return step.mul_(1 << 2 * self.bits).bitwise_or_(place.flatten())
 
@@ -86,7 +92,7 @@ class Codes:
         grid = codes.view(-1, self.window.height, self.window.width)
         right = (grid - (column - self.reach)).bitwise_and_(mask).add_(column - self.reach)
         down = (grid >> self.bits).sub_(row - self.reach).bitwise_and_(mask).add_(row - self.reach)
-        return down.mul_(self.window.width).add_(right).view_as(codes).mul_(codes < self.nothing)
+        return down.mul_(self.window.width).add_(right).view_as(codes).mul_(codes < self.nothing).int()
 
 
 def splat(image: Int[Tensor, "v p"], disc: Disc, codes: Codes) -> Int[Tensor, "v p"]:

@@ -17,7 +17,6 @@ from torch import Tensor
 from .cameras import Cameras
 
 _CORNER = 0.75  # cosine between the optical axis and the ray through a picture's corner, at least
-_TURN = 0.05  # sine of the angle between the rays to a point and to the splat before it, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,19 +46,27 @@ class Surface:
         return cameras.rotation[:, 2] if cameras.orthographic else cameras.eyes() - self.mean
 
     def hopeless(
-        self, cameras: Cameras, part: slice, depth: Float[Tensor, "v m"], behind: Float[Tensor, "v m"], step: Tensor
+        self,
+        cameras: Cameras,
+        part: slice,
+        depth: Float[Tensor, "v m"],
+        behind: Float[Tensor, "v m"],
+        aside: Float[Tensor, "v m"],
+        slack: Float[Tensor, "v m"],
     ) -> Bool[Tensor, "v m"]:
         """Points so far behind a splat that whatever its normal, they are not on one piece with it.
 
         The mean of two unit normals that are turned towards the eye stands at least half as far towards it as one of
-        them does. It asks for little, and of a closed object most hidden points are such.
+        them does, but for the angle between the two lines of sight. So the step rises at least that share of `behind`
+        along the mean, less what it goes `aside`. It asks for little: most hidden points of closed objects are such.
 
         Args:
             cameras: of V views.
             part: the M points that are asked for.
             depth: (V, M) of them.
             behind: (V, M) how much deeper they are than the splats before them, in the unit of the points.
-            step: (V, M) how far the step between the two may reach across the line of sight, plus its slack.
+            aside: (V, M) how far the two may be apart across the line of sight, in the same unit.
+            slack: (V, M) of `on_one_piece`.
         """
         eyes = self.eyes(cameras)
         cosine = eyes[:, 0, None] * self.normals[0, part]
@@ -67,7 +74,10 @@ class Surface:
             cosine.add_(eyes[:, axis, None] * self.normals[axis, part])
         if not cameras.orthographic:
             cosine.sub_(self.offset[part]).mul_(_CORNER).div_(depth)
-        return cosine.abs_().sub_(_TURN).mul_(behind) > 2.0 * step
+        cosine.abs_()
+        if not cameras.orthographic:
+            cosine.sub_(aside / depth)
+        return cosine.mul_(behind) > 2.0 * (aside + slack)
 
     def on_one_piece(
         self,
