@@ -1,10 +1,10 @@
 """Seconds and memory to rasterise a cloud: ours, PyTorch3D's and Open3D's, beside what moving the bytes alone costs.
 
     python benchmarks/bench_render.py [--points 10000 100000 1000000] [--views 1 9 27] [--repeat 5] [--limit 120]
-                                      [--backends render rasterize pytorch3d open3d]
+                                      [--backends render numba rasterize pytorch3d open3d]
 
 The clouds are unit spheres with their normals, the images 336 × 336. `render` is `MultiViewRenderer.render`, from
-points to the point↔pixel map. `rasterize` is the rasteriser alone and `pytorch3d` is PyTorch3D's, both from the same
+points to the point↔pixel map, and `numba` the same with that backend. `rasterize` is the rasteriser alone and `pytorch3d` is PyTorch3D's, both from the same
 projected points and radius. `open3d` uploads the points and draws a depth image a view, by EGL in software, with no
 index of points. A row has a process of its own: one that crashes or takes too long costs nothing else. Needs Linux.
 """
@@ -37,15 +37,23 @@ from pointadplus.render.pytorch3d_backend import rasterize_pytorch3d
 
 SIZE = 336
 STARTUP = 60.0  # seconds that a process has to import everything and to make its cloud
-OURS = {"render": "render", "rasterize": "rasterize", "pytorch3d": "rasterize", "open3d": "render"}  # to compare with
+OURS = {  # what to compare with
+    "render": "render",
+    "numba": "render",
+    "rasterize": "rasterize",
+    "pytorch3d": "rasterize",
+    "open3d": "render",
+}
 Row = tuple[str, str, int, int]  # backend, device, points, views
 
 
 def task(backend: str, device: str, points: torch.Tensor, views: int) -> Callable[[], Any]:
     """What is timed, ready to be called."""
     name = f"sphere{views}"
-    if backend == "render":
-        cloud, renderer = PointCloud.create(points, normals=points), MultiViewRenderer(views=name, image_size=SIZE)
+    if backend in ("render", "numba"):
+        engine = "numba" if backend == "numba" else "torch"
+        renderer = MultiViewRenderer(views=name, image_size=SIZE, backend=engine)
+        cloud = PointCloud.create(points, normals=points)
         return lambda: renderer.render(cloud, device)
     cameras = frame_cameras(points.to(device), view_rotations(name), SIZE)
     pixels, depth = cameras.project(points.to(device))

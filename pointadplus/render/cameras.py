@@ -16,6 +16,7 @@ from torch import Tensor
 from ..errors import ConfigError
 from .view_sets import view_rotations as view_rotations  # found here too, beside the cameras that take them
 
+_PART = 1 << 17  # points that are handled at a time, in the cache
 TAN_HALF_FOV = math.tan(math.radians(30.0))  # a vertical field of view of 60°, as in PointAD
 
 
@@ -142,14 +143,14 @@ def frame_cameras(
     """
     rotation = rotation.to(points)
     if framing == "sphere":
-        mean = points.double().mean(0).to(points)
-        reach = (points - mean).square().sum(1).sqrt()
+        mean = centroid(points)
+        reach = torch.cat([(part - mean).square().sum(1).sqrt() for part in points.split(_PART)])
         radius = _positive(reach.kthvalue(math.ceil(0.999 * len(points))).values).expand(len(rotation))
         center = mean.expand(len(rotation), 3)
         slope = fill * TAN_HALF_FOV  # of the rays that touch the sphere; parallel ones touch it at the centre's depth
         distance = radius / (slope if orthographic else math.sin(math.atan(slope)))
     elif framing == "box":
-        anchor = points.double().mean(0).to(points)
+        anchor = centroid(points)
         turned = rotation @ (points - anchor).T
         low, high = turned.amin(2), turned.amax(2)
         extent = _positive((high - low).amax(1))
@@ -158,6 +159,11 @@ def frame_cameras(
     else:
         raise ConfigError("unknown framing", where="framing", expected="'sphere' or 'box'", found=framing)
     return Cameras(rotation, center, distance, radius, image_size, orthographic)
+
+
+def centroid(points: Float[Tensor, "n 3"]) -> Float[Tensor, "3"]:
+    """The mean point, added up in float64."""
+    return (torch.stack([part.double().sum(0) for part in points.split(_PART)]).sum(0) / len(points)).to(points)
 
 
 def _positive(size: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from .window import Window
 
 _SPLAT = {"torch": splat, "pytorch3d": splat_pytorch3d}
 _PART = 1 << 17  # points of a view in flight: what a step writes is still in the cache when the next one reads it
-_MAX_REACH = 255  # of the search for the nearest point, in pixels
+MAX_REACH = 255  # of the search for the nearest point, in pixels
 
 
 def draw(views: Views, points: Tensor, surface: Surface, size: SplatSize) -> None:
@@ -55,14 +55,15 @@ def draw(views: Views, points: Tensor, surface: Surface, size: SplatSize) -> Non
     front, front_depth = unpack(keys)
     owner, solid = splats_and_closing(front_depth, size, Codes(window, reach))
     splats, zbuffer = gather(front, owner), gather(front_depth, owner)
-    window.clear_beside(zbuffer, side, -torch.inf)  # so that nothing is seen there
+    window.clear_beside(zbuffer, side, -torch.inf)  # so that nothing is seen there,
+    zbuffer[:, 0] = -torch.inf  # nor behind the eye
     for part, home in zip(parts, homes, strict=True):
         views.visible[:, part] = see(part, home, depth[:, part], splats, zbuffer, surface, size)
 
     some = front.clamp_min(0)
     seen = gather(views.visible, some) & (front >= 0)
     around = round(size.config.core * float(size.radius(cameras.distance[:1])))
-    nearest = nearest_in_window(seen, gather(views.pixels, some), min(around, _MAX_REACH), window)
+    nearest = nearest_in_window(seen, gather(views.pixels, some), min(around, MAX_REACH), window)
     shown, shown_depth = gather(front, nearest), gather(front_depth, nearest)
     window.clear_beside(solid, side, False)
     holes = flat_nonzero(solid & (shown < 0))  # show the splat that covers them,

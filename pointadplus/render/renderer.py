@@ -18,6 +18,7 @@ from .config import RenderConfig
 from .drawing import draw
 from .mesh_correspondence import front_vertices, visible_vertices
 from .mesh_rasterizer import rasterize_mesh
+from .numba_backend import draw_numba
 from .splat_size import SplatSize
 from .views import Views
 from .visibility import Surface
@@ -70,6 +71,9 @@ class MultiViewRenderer:
         cameras = cameras or self.cameras(points)
         views = self._blank(cameras, points, normals)
         surface, spacing = Surface.of(points, normals), point_spacing(scene.points)
+        if self.config.backend == "numba":
+            draw_numba(views, points, surface, SplatSize(self.config, cameras, spacing))
+            return views
         alike = bool((cameras.distance == cameras.distance[0]).all())
         some = max(1, _CHUNK // (len(points) + cameras.image_size**2)) if alike and points.is_cuda else 1
         for view in range(0, len(cameras), some):

@@ -9,14 +9,15 @@ and a thin wall hides its back however it is inclined.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from .cameras import Cameras
+from .cameras import Cameras, centroid
 
-_CORNER = 0.75  # cosine between the optical axis and the ray through a picture's corner, at least
+CORNER = 0.75  # cosine between the optical axis and the ray through a picture's corner, at least
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,21 +26,29 @@ class Surface:
 
     Attributes:
         rows: (N, 6) points from their mean, and normals of length 1, or 0 where there is none.
-        normals: (3, N) the same normals.
-        offset: (N,) product of point and normal.
         mean: (3,) of the points.
     """
 
     rows: Float[Tensor, "n 6"]
-    normals: Float[Tensor, "3 n"]
-    offset: Float[Tensor, "n"]
     mean: Float[Tensor, "3"]
 
     @classmethod
     def of(cls, points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Surface:
-        mean = points.double().mean(0).to(points)
-        centred = points - mean
-        return cls(torch.cat([centred, normals], 1), normals.T.contiguous(), (centred * normals).sum(1), mean)
+        mean = centroid(points)
+        rows = points.new_empty(len(points), 6)
+        torch.sub(points, mean, out=rows[:, :3])
+        rows[:, 3:] = normals
+        return cls(rows, mean)
+
+    @cached_property
+    def normals(self) -> Float[Tensor, "3 n"]:
+        """Those of the rows."""
+        return self.rows[:, 3:].T.contiguous()
+
+    @cached_property
+    def offset(self) -> Float[Tensor, "n"]:
+        """(N,) product of point and normal."""
+        return (self.rows[:, :3] * self.rows[:, 3:]).sum(1)
 
     def eyes(self, cameras: Cameras) -> Float[Tensor, "v 3"]:
         """From the mean; the directions to them if rays are parallel."""
@@ -73,7 +82,7 @@ class Surface:
         for axis in (1, 2):
             cosine.add_(eyes[:, axis, None] * self.normals[axis, part])
         if not cameras.orthographic:
-            cosine.sub_(self.offset[part]).mul_(_CORNER).div_(depth)
+            cosine.sub_(self.offset[part]).mul_(CORNER).div_(depth)
         cosine.abs_()
         if not cameras.orthographic:
             cosine.sub_(aside / depth)

@@ -37,9 +37,14 @@ class Window:
     @classmethod
     def around(cls, pixels: Float[Tensor, "v n 2"], image_size: int, reach: int) -> Window:
         """What holds all points that lie in the picture or up to `reach` pixels beside it, and a margin as wide."""
+        across, down = ([float(bound) for bound in torch.aminmax(pixels[..., axis])] for axis in (0, 1))
+        return cls.between((across[0], across[1]), (down[0], down[1]), image_size, reach)
+
+    @classmethod
+    def between(cls, across: tuple[float, float], down: tuple[float, float], image_size: int, reach: int) -> Window:
+        """`around` points whose least and largest x and y these are."""
         sides = []
-        for low, high in (torch.aminmax(pixels[..., axis]) for axis in (0, 1)):
-            first, last = float(low), float(high)
+        for first, last in (across, down):
             # Behind the eye a point falls anywhere, and in the eye nowhere: then the whole picture it is.
             first = math.floor(min(max(first, -reach), image_size + reach - 1)) if first == first else -reach
             last = math.floor(min(max(last, -1), image_size + reach - 1)) if last == last else image_size + reach - 1
