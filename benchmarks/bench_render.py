@@ -4,9 +4,10 @@
                                       [--backends render numba rasterize pytorch3d open3d]
 
 The clouds are unit spheres with their normals, the images 336 × 336. `render` is `MultiViewRenderer.render`, from
-points to the point↔pixel map, and `numba` the same with that backend. `rasterize` is the rasteriser alone and `pytorch3d` is PyTorch3D's, both from the same
-projected points and radius. `open3d` uploads the points and draws a depth image a view, by EGL in software, with no
-index of points. A row has a process of its own: one that crashes or takes too long costs nothing else. Needs Linux.
+points to the point↔pixel map, and `numba` the same with that backend. `rasterize` is the rasteriser alone and
+`pytorch3d` is PyTorch3D's, both from the same projected points and radius. `open3d` uploads the points and draws a
+depth image a view, by EGL in software, with no index of points. A row has a process of its own: one that crashes or
+takes too long costs nothing else. Needs Linux.
 """
 
 from __future__ import annotations

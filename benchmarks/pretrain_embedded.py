@@ -10,8 +10,7 @@ import json
 import os
 import platform
 import random
-import time
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -22,18 +21,9 @@ from pointadplus.clip.backbone import build_backbone
 from pointadplus.clip.weights import save_backbone
 from pointadplus.observation import ObservationConfig, Observer
 from pointadplus.synthesis.corpus import CorpusConfig
-from pointadplus.training.checkpoint import load_checkpoint, save_checkpoint
 from pointadplus.training.pictures import PictureStream
-from pointadplus.training.pretraining import (
-    CHANNELS,
-    Average,
-    PretrainConfig,
-    PretrainLoss,
-    batches,
-    first_object,
-    learning_rate,
-    parameter_groups,
-)  # fmt: skip
+from pointadplus.training.pretraining import CHANNELS, PretrainConfig, PretrainLoss, ViewBatch, batches, first_object
+from pointadplus.training.steps import Run, train_steps
 
 TOWER = {"image_size": 96, "patch_size": 8, "vision_width": 128, "vision_layers": 6, "vision_heads": 2, "vv_start": 5,
          "embed_dim": 128, "text_width": 128, "text_heads": 2, "text_layers": 3, "conv_stem": True}  # fmt: skip
@@ -41,11 +31,11 @@ TOWER = {"image_size": 96, "patch_size": 8, "vision_width": 128, "vision_layers"
 
 def export(run: Path, out: Path, trials: Path | None) -> None:
     """Write the averaged weights of a run's checkpoint as a backbone with its card."""
-    notes = load_checkpoint(run / "checkpoint.safetensors", {}, None)
+    kept = Run(run)
+    notes, log = kept.notes(), kept.log()
     tower = BackboneConfig.from_dict(notes["tower"])
     backbone = build_backbone(tower, name="embedded")
-    load_checkpoint(run / "checkpoint.safetensors", {"average": backbone.model}, None)
-    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    kept.load_average(backbone)
     card = {
         "data": "synthetic objects and defects made in code (pointadplus.synthesis); no scan and no data set",
         "objects": notes["step"] * notes["config"]["fresh"],
@@ -90,65 +80,20 @@ def main() -> None:
     config = PretrainConfig(steps=arguments.steps, batch=arguments.batch, fresh=arguments.fresh)
     tower = BackboneConfig(**TOWER, channels=CHANNELS, mean=(0.0,) * len(CHANNELS), std=(1.0,) * len(CHANNELS))
     backbone = build_backbone(tower, seed=config.seed).to(arguments.device)
-    average = Average(backbone.model, config.ema)
-    optimizer = torch.optim.AdamW(
-        parameter_groups(backbone.model, config.weight_decay), lr=config.lr, betas=(0.9, 0.98), fused=True
-    )
-    checkpoint = arguments.run / "checkpoint.safetensors"
-    notes = {"step": 0, "seconds": 0.0}
-    if checkpoint.exists():
-        notes = load_checkpoint(checkpoint, {"model": backbone.model, "average": average.state}, optimizer)
-    observer = Observer(CHANNELS, tower.image_size, ObservationConfig())
-    stream = PictureStream(
-        observer,
-        tower.patch_size,
-        CorpusConfig(),
-        seed=config.seed,
-        first=first_object(config, notes["step"]),
-        views=12,
-        keep=arguments.keep,
-        keep_every=arguments.keep_every,
-    )
-    loader = iter(DataLoader(stream, batch_size=None, num_workers=arguments.workers, prefetch_factor=8))
-    loss = PretrainLoss(config)
-    arguments.run.mkdir(parents=True, exist_ok=True)
-    log = (arguments.run / "log.jsonl").open("a")
-    start, sums, count = time.perf_counter() - notes["seconds"], {}, 0
-    for step, batch in enumerate(batches(loader, config, notes["step"]), start=notes["step"]):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, config)
-        parts = loss(backbone, batch.to(arguments.device), random.Random(f"{config.seed}/{step}"), step)
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(parts.values())).sum().backward()
-        torch.nn.utils.clip_grad_norm_(backbone.model.parameters(), 1.0)
-        optimizer.step()
-        average.update(backbone.model.state_dict(), step)
-        for name, value in parts.items():
-            sums[name] = sums.get(name, 0.0) + value.item()
-        count += 1
-        done = step + 1
-        if count == 50 or done in (config.steps, arguments.stop_at):
-            seconds = time.perf_counter() - start
-            row = {
-                "step": done,
-                "seconds": round(seconds),
-                **{name: round(value / count, 4) for name, value in sums.items()},
-            }
-            print(json.dumps(row), flush=True)
-            print(json.dumps(row), file=log, flush=True)
-            sums, count = {}, 0
-        if done % arguments.every == 0 or done in (config.steps, arguments.stop_at):
-            notes = {
-                "step": done,
-                "seconds": time.perf_counter() - start,
-                "config": asdict(config),
-                "tower": asdict(tower),
-            }
-            save_checkpoint(
-                checkpoint, {"model": backbone.model.state_dict(), "average": average.state}, optimizer, notes
-            )
-        if done == arguments.stop_at:
-            break
+    observer, loss = Observer(CHANNELS, tower.image_size, ObservationConfig()), PretrainLoss(config)
+
+    def stream(step: int) -> Iterator[ViewBatch]:
+        pictures = PictureStream(
+            observer, tower.patch_size, CorpusConfig(), seed=config.seed, first=first_object(config, step), views=12,
+            keep=arguments.keep, keep_every=arguments.keep_every,
+        )  # fmt: skip
+        loader = DataLoader(pictures, batch_size=None, num_workers=arguments.workers, prefetch_factor=8)
+        return batches(iter(loader), config, step)
+
+    def losses(batch: ViewBatch, step: int) -> dict[str, torch.Tensor]:
+        return loss(backbone, batch, random.Random(f"{config.seed}/{step}"), step)
+
+    train_steps(backbone, losses, stream, config, Run(arguments.run, arguments.every, arguments.stop_at))
 
 
 if __name__ == "__main__":

@@ -221,12 +221,17 @@ def make(
     ] = None,
     points: Annotated[tuple[int, int], typer.Option(help="Lowest and highest size of a cloud.")] = (8_000, 30_000),
     image_size: Annotated[int, typer.Option(help="Side of organised scans in pixels.")] = 256,
+    painted: Annotated[bool, typer.Option("--painted", help="With colours, and with defects of colour, too.")] = False,
 ) -> None:
     """Make a benchmark of labelled scans in code, of shape families that training never saw; the same from one seed."""
     from .synthesis.dataset import SyntheticConfig, write_dataset
+    from .synthesis.defects import KINDS
+    from .synthesis.paint import COLOR_KINDS
 
     with reported_errors(), progress_bar() as progress:
         options: dict[str, Any] = {} if families is None else {"families": tuple(map(str.strip, families.split(",")))}
+        if painted:
+            options |= {"painted": True, "kinds": (*KINDS, *COLOR_KINDS)}
         config = SyntheticConfig(
             seed=seed, train=train, normal=normal, damaged=damaged, points=points, image_size=image_size, **options
         )

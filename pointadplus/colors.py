@@ -1,12 +1,14 @@
 """What the frozen backbone sees of a cloud's colours: an aligned image, or pictures drawn from the points' own colours.
 
 PointAD takes colours at test time with the prompts that it learnt without them (arXiv 2410.00320): the aligned image is
-one more view, read by the same prompts.
+one more view, read by the same prompts. A backbone that was not made for coloured pictures, as the embedded one, takes
+what colours say around each point, drawn as channels, by a stem of its own.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,12 +22,13 @@ from torch.nn.functional import interpolate
 from .clip.backbone import Backbone
 from .cloud import PointCloud
 from .errors import CloudError, ConfigError
+from .geometry.color_descriptors import COLOR_CHANNELS, describe_colors
 from .observation import Observation, Observer, Picture
 
 
 def sees_colors(backbone: Backbone) -> bool:
-    """Whether the backbone takes pictures of three planes, which grey and colours can feed alike, as CLIP does."""
-    return len(backbone.channels) == 3 and set(backbone.channels) <= {"headlight"}
+    """Whether the backbone has a stem for colours, or three planes that grey and colours can feed alike, as CLIP's."""
+    return bool(backbone.color_channels) or (len(backbone.channels) == 3 and set(backbone.channels) <= {"headlight"})
 
 
 def observe_colors(
@@ -54,6 +57,11 @@ def observe_colors(
             expected="a backbone of coloured pictures, such as OpenAI's ViT-L-14-336",
             found=f"{backbone.name}, which sees {', '.join(dict.fromkeys(backbone.channels))}",
         )
+    if backbone.color_channels:
+        colors = cloud.colors if own else _at_points(cloud, _as_image(rgb))
+        assert colors is not None
+        seen = replace(picture, images=draw_colors(cloud, picture, colors, observer, backbone.color_channels))
+        return observer.observe(seen, backbone, colors=True)
     order = picture.order[: len(picture.nodes)]
     if own:
         images, pixels, visible = _drawn(cloud, picture, order, observer)
@@ -63,6 +71,30 @@ def observe_colors(
         picture, images=images, pixels=pixels, visible=visible, index=torch.full(images[:, 0].shape, -1)
     )  # the index serves labels alone
     return observer.observe(seen, backbone)
+
+
+def draw_colors(
+    cloud: PointCloud,
+    picture: Picture,
+    colors: Float[Tensor, "n 3"],
+    observer: Observer,
+    channels: Sequence[str] = tuple(COLOR_CHANNELS),
+) -> Float[Tensor, "v c h w"]:
+    """(V, C, H, W) in [−1, 1]: what colours say around the points that the picture's pixels show, 0 on the background.
+
+    Args:
+        cloud: the N points.
+        picture: of the cloud, drawn from its nodes alone.
+        colors: of the points, RGB in [0, 1].
+        observer: what drew the picture.
+        channels: of `COLOR_CHANNELS`.
+    """
+    rows = picture.order[: observer.config.support]
+    maps = describe_colors(picture.normalization.apply(cloud.points[rows]), colors[rows], len(picture.nodes))
+    table = torch.stack([maps[name] for name in channels], 1)
+    table = torch.cat([table.new_zeros(1, table.shape[1]), table])  # what the background shows
+    shown = table.index_select(0, (picture.index + 1).flatten())
+    return shown.view(*picture.index.shape, -1).permute(0, 3, 1, 2).contiguous()
 
 
 def _drawn(
@@ -81,6 +113,23 @@ def _aligned(
     cloud: PointCloud, order: Int[Tensor, "m"], image: Float[Tensor, "3 h w"], observer: Observer
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One view: the image at the backbone's size, where each node lies in the pixel that its row was read from."""
+    _check_grid(cloud, image)
+    assert cloud.grid is not None
+    size = observer.renderer.config.image_size
+    resized = interpolate(image[None], (size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+    height, width = cloud.grid
+    rows = cloud.valid_rows()[order]
+    pixels = torch.stack([(rows % width + 0.5) * size / width, (rows // width + 0.5) * size / height], -1)
+    return resized, pixels[None], torch.ones(1, len(order), dtype=torch.bool)
+
+
+def _at_points(cloud: PointCloud, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "n 3"]:
+    """The colour of the pixel that each point was read from."""
+    _check_grid(cloud, image)
+    return image.flatten(1).T[cloud.valid_rows()]
+
+
+def _check_grid(cloud: PointCloud, image: Tensor) -> None:
     if cloud.grid is None or cloud.grid != tuple(image.shape[1:]):
         raise CloudError(
             "the image does not fit the scan",
@@ -88,12 +137,6 @@ def _aligned(
             expected="an organised scan" if cloud.grid is None else f"{cloud.grid} pixels",
             found=tuple(image.shape[1:]),
         )
-    size = observer.renderer.config.image_size
-    resized = interpolate(image[None], (size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
-    height, width = cloud.grid
-    rows = cloud.valid_rows()[order]
-    pixels = torch.stack([(rows % width + 0.5) * size / width, (rows // width + 0.5) * size / height], -1)
-    return resized, pixels[None], torch.ones(1, len(order), dtype=torch.bool)
 
 
 def _as_image(source: Any) -> Float[Tensor, "3 h w"]:

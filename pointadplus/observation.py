@@ -195,12 +195,20 @@ class Observer:
         )
 
     @torch.no_grad()
-    def observe(self, picture: Picture, backbone: Backbone, *, stopwatch: Stopwatch | None = None) -> Observation:
-        """Run the frozen backbone over the pictures and lift its patch features to the nodes."""
+    def observe(
+        self, picture: Picture, backbone: Backbone, *, colors: bool = False, stopwatch: Stopwatch | None = None
+    ) -> Observation:
+        """Run the frozen backbone over the pictures and lift its patch features to the nodes.
+
+        Args:
+            colors: the pictures are of the backbone's `color_channels`.
+            stopwatch: adds up the time.
+        """
         watch = stopwatch or Stopwatch()
         size = picture.images.shape[-1]
         with watch.stage("backbone"):
-            tokens = backbone.encode_image(backbone.normalize(picture.images.to(backbone.device)))
+            images = picture.images.to(backbone.device)
+            tokens = backbone.encode_image(images if colors else backbone.normalize(images), colors=colors)
         with watch.stage("lift"):
             patches = tokens.patch_features.cpu()
             maps = patches.transpose(1, 2).unflatten(2, tokens.grid)

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from pointadplus import PointCloud, ZeroShotDetector
-from pointadplus.clip import BackboneConfig, build_backbone
-from pointadplus.colors import observe_colors, sees_colors
+from pointadplus.clip import Backbone, BackboneConfig, build_backbone, load_backbone, save_backbone
+from pointadplus.colors import draw_colors, observe_colors, sees_colors
 from pointadplus.detector import ZeroShotConfig
 from pointadplus.errors import CloudError, ConfigError
 from pointadplus.fusion import join_layers, object_score, pool_odds, top_mean
 from pointadplus.geometry.aggregation import build_graph
+from pointadplus.geometry.color_descriptors import COLOR_CHANNELS
 from pointadplus.geometry.neighbors import smooth
 from pointadplus.model import PUBLISHED_SIGMA, Evidence, EvidencePlus, ModelConfig, build_model
 from pointadplus.observation import Observation, Observer
@@ -182,8 +184,88 @@ def test_an_image_asks_for_an_organised_scan() -> None:
         detector("pointad+").score(cloud, rgb=picture_of())
 
 
-def test_the_embedded_backbone_sees_no_colours(scan: PointCloud) -> None:
+# A tower that was not made for coloured pictures, with a stem of its own for what colours say
+
+
+def stemmed(channels: tuple[str, ...] = tuple(COLOR_CHANNELS)) -> Backbone:
+    config = BackboneConfig.from_dict({**COLORED.to_dict(), "channels": ("headlight", "variation"), "mean": (0.0,) * 2,
+                                       "std": (1.0,) * 2, "conv_stem": True, "color_channels": channels})  # fmt: skip
+    return build_backbone(config, precision="float32").freeze()
+
+
+def test_a_second_stem_feeds_the_same_blocks() -> None:
+    backbone, images = stemmed(), torch.rand(2, len(COLOR_CHANNELS), 32, 32)
+    tokens = backbone.encode_image(images, colors=True)
+    assert tokens.patch_features.shape == (2, 16, 16) and tokens.global_features.shape == (2, 16)
+    visual = backbone.model.visual
+    first, visual.conv1 = visual.conv1, visual.color_stem  # what enters by one stem could enter by the other
+    backbone.config = replace(
+        backbone.config, channels=tuple(COLOR_CHANNELS), mean=(0.0,) * len(COLOR_CHANNELS),
+        std=(1.0,) * len(COLOR_CHANNELS),
+    )  # fmt: skip
+    assert torch.equal(backbone.encode_image(images).patch_features, tokens.patch_features)
+    visual.conv1 = first
+
+
+def test_a_second_stem_is_kept_with_the_weights_and_changes_nothing_else(tmp_path: Path) -> None:
+    backbone, plain = stemmed(), stemmed(())
+    assert not plain.color_channels and "visual.color_stem.0.weight" not in plain.model.state_dict()
+    plain.model.load_state_dict(
+        {key: value for key, value in backbone.model.state_dict().items() if ".color_stem." not in key}
+    )
+    images = torch.rand(1, 2, 32, 32)
+    assert torch.equal(plain.encode_image(images).patch_features, backbone.encode_image(images).patch_features)
+    digest = save_backbone(backbone, tmp_path / "stemmed.safetensors", dtype=torch.float32)
+    loaded = load_backbone(tmp_path / "stemmed.safetensors", precision="float32")
+    assert loaded.digest == digest == backbone.digest != plain.digest
+    assert loaded.color_channels == tuple(COLOR_CHANNELS)
+    with pytest.raises(ConfigError, match="do not fit the backbone"):
+        plain.encode_image(images, colors=True)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_colours_enter_by_the_second_stem(scan: PointCloud, own: bool) -> None:
+    backbone = stemmed()
+    observer = Observer(backbone.channels, 32, replace(OBSERVATION, samples=1))
+    picture = observer.picture(scan)
+    assert scan.colors is not None and sees_colors(backbone)
+    seen = observe_colors(scan, picture, True if own else picture_of(), observer, backbone)
+    assert seen is not None and torch.equal(seen.pixels, picture.pixels)
+    images = draw_colors(scan, picture, scan.colors, observer)
+    assert images.shape == (4, len(COLOR_CHANNELS), 32, 32) and images.abs().amax() <= 1
+    assert (images[:, :, :1, :1] == 0).all()  # the background
+    view, row, column = (picture.index >= 0).nonzero()[17].tolist()
+    point = int(picture.order[picture.index[view, row, column]])
+    torch.testing.assert_close(images[view, :3, row, column], torch.tanh(2 * scan.colors[point] - 1))
+    torch.testing.assert_close(seen.patches, backbone.encode_image(images, colors=True).patch_features)
+
+
+def test_the_embedded_detector_finds_a_stain_that_has_no_shape() -> None:
+    source = torch.Generator().manual_seed(0)
+    points = torch.nn.functional.normalize(torch.randn(12_000, 3, generator=source), dim=1) * torch.tensor([1, 1, 0.6])
+    stain = (points - points[5]).norm(dim=1) < 0.2
+    stripes = ((points[:, 2] * 8).floor() % 2)[:, None] * torch.tensor([0.3, 0.4, 0.1]) + 0.3
+    grain = 0.01 * torch.randn(12_000, 3, generator=source)
+    colors = (torch.where(stain[:, None], torch.tensor([0.5, 0.1, 0.1]), stripes) + grain).clamp(0, 1)
+    whole = PointCloud.create(points, colors=(stripes + grain).clamp(0, 1))
     method = ZeroShotDetector()
+    found, plain, sound = (
+        method.score(cloud, rgb=rgb)
+        for cloud, rgb in ((replace(whole, colors=colors), True), (whole, False), (whole, True))
+    )
+    assert roc_auc_score(stain, found.layers["colors"]) > 0.95
+    assert roc_auc_score(stain, found.point_scores) > roc_auc_score(stain, plain.point_scores) + 0.1
+    assert found.object_score > sound.object_score
+
+
+def test_a_tower_that_sees_no_colours_says_so(scan: PointCloud) -> None:
+    method = small_detector_without_colors()
     assert not sees_colors(method.backbone)
     with pytest.raises(ConfigError, match="sees no colours"):
         method.score(scan, rgb=picture_of())
+
+
+def small_detector_without_colors() -> ZeroShotDetector:
+    backbone = stemmed(())
+    config = ZeroShotConfig("none", backbone.digest, OBSERVATION, MODEL)
+    return ZeroShotDetector.from_parts(backbone, build_model(backbone, MODEL), config)

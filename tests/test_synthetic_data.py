@@ -79,7 +79,7 @@ def test_each_family_is_a_folder_of_its_own(made: dict[str, Path]) -> None:
 def test_points_kinds_and_labels_are_those_that_were_made(
     made: dict[str, Path], name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    seen: list[tuple[torch.Tensor, torch.Tensor, str]] = []
+    seen: list[tuple[PointCloud, torch.Tensor, str]] = []
     inner = layouts._cloud
     monkeypatch.setattr(layouts, "_cloud", lambda *given, **named: seen.append(inner(*given, **named)) or seen[-1])
     root = write_dataset(tmp_path / "again", CLOUDS, name)
@@ -91,7 +91,7 @@ def test_points_kinds_and_labels_are_those_that_were_made(
     left = list(seen)
     for sample in samples:
         cloud, labels = sample.load()
-        match = [i for i, (points, _, _) in enumerate(left) if torch.equal(points, cloud.points)]
+        match = [i for i, (made_one, _, _) in enumerate(left) if torch.equal(made_one.points, cloud.points)]
         assert len(match) == 1 and labels is not None  # no two clouds are alike
         _, own, kind = left.pop(match[0])
         assert torch.equal(labels, own) and kind == sample.kind

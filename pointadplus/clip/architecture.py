@@ -56,6 +56,8 @@ class BackboneConfig:
         mean, std: per channel, for images in [0, 1]; empty means 0 and 1.
         conv_stem: patches from a few small strided convolutions in place of one large one; `patch_size` is then a
             power of two.
+        color_channels: names of what a second stem takes, whose patches enter the same blocks: what colours say, for a
+            tower that was not made for coloured pictures. None: it has no such stem.
         vv_start: 1-based block where value-to-value attention begins; None is max(1, vision_layers // 4), the
             6th of 24 blocks as in PointAD (arXiv 2410.00320).
 
@@ -84,10 +86,12 @@ class BackboneConfig:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     conv_stem: bool = False
+    color_channels: tuple[str, ...] = ()
     vv_start: int | None = None
 
     def __post_init__(self) -> None:
         _require(1 <= len(self.channels) <= 64, "channels", "1 to 64 names", self.channels)
+        _require(len(self.color_channels) <= 64, "color_channels", "up to 64 names", self.color_channels)
         object.__setattr__(self, "mean", self.mean or (0.0,) * len(self.channels))
         object.__setattr__(self, "std", self.std or (1.0,) * len(self.channels))
         for field in fields(self):
@@ -173,12 +177,14 @@ def build_clip(config: BackboneConfig) -> CLIP:
     model = CLIP(config.embed_dim, CLIPVisionCfg(**vision), CLIPTextCfg(**text), quick_gelu=config.quick_gelu)
     if config.conv_stem or len(config.channels) != 3:
         # The tower asks of this module only that it maps (B, C, H, W) to (B, width, h, w).
-        model.visual.add_module("conv1", _stem(config))
+        model.visual.add_module("conv1", _stem(config, len(config.channels)))
+    if config.color_channels:
+        model.visual.add_module("color_stem", _stem(config, len(config.color_channels)))
     return model
 
 
-def _stem(config: BackboneConfig) -> nn.Module:
-    channels, width = len(config.channels), config.vision_width
+def _stem(config: BackboneConfig, channels: int) -> nn.Module:
+    width = config.vision_width
     if not config.conv_stem:
         return nn.Conv2d(channels, width, config.patch_size, config.patch_size, bias=False)
     steps = config.patch_size.bit_length() - 1

@@ -91,6 +91,11 @@ class Backbone(nn.Module):
         return self.config.channels
 
     @property
+    def color_channels(self) -> tuple[str, ...]:
+        """What feeds each plane of the second stem, see `BackboneConfig`; empty where there is none."""
+        return self.config.color_channels
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.model.positional_embedding.device
@@ -108,8 +113,12 @@ class Backbone(nn.Module):
         """Images in [0, 1] to what the image tower was trained on: (x − mean) / std per channel."""
         return (images - self.mean) / self.std
 
-    def encode_image(self, images: Float[Tensor, "b c height width"]) -> Tokens:
+    def encode_image(self, images: Float[Tensor, "b c height width"], *, colors: bool = False) -> Tokens:
         """Global and patch features of normalised images, from one pass.
+
+        Args:
+            images: (B, C, H, W), of `channels`.
+            colors: the images are of `color_channels`, in [−1, 1], and enter by the second stem.
 
         The global feature is open_clip's `encode_image`. Patch features follow PointAD (arXiv 2410.00320):
         value-to-value attention from block `config.first_vv_block` on, then the tower's own final norm and projection.
@@ -118,17 +127,18 @@ class Backbone(nn.Module):
             ConfigError: the channels or the size do not fit the backbone.
         """
         patch = self.config.patch_size
-        fits = images.ndim == 4 and images.shape[1] == len(self.channels)
+        planes = self.color_channels if colors else self.channels
+        fits = images.ndim == 4 and images.shape[1] == len(planes) > 0
         if not fits or any(side == 0 or side % patch for side in images.shape[2:]):
             raise ConfigError(
                 "the images do not fit the backbone",
                 where="images",
                 found=tuple(images.shape),
-                expected=f"(B, {len(self.channels)}, H, W) with H and W multiples of {patch}",
+                expected=f"(B, {len(planes)}, H, W) with H and W multiples of {patch}",
             )
         visual = self.model.visual
         with self.autocast():
-            tokens, grid = embed_patches(visual, images)
+            tokens, grid = embed_patches(visual, images, "color_stem" if colors else "conv1")
             original, vv = dense_tokens(visual, tokens, self.config.first_vv_block)
             pooled = visual._pool(original)[0] @ visual.proj
             patches = visual.ln_post(vv[:, 1:]) @ visual.proj

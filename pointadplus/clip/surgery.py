@@ -22,10 +22,10 @@ from .architecture import causal_mask
 
 
 def embed_patches(
-    visual: VisionTransformer, images: Float[Tensor, "b c height width"]
+    visual: VisionTransformer, images: Float[Tensor, "b c height width"], stem: str = "conv1"
 ) -> tuple[Tensor, tuple[int, int]]:
     """(B, 1 + h·w, width) float32 tokens that enter the first block, class token first, and the grid (h, w)."""
-    patches = visual.conv1(images).float()
+    patches = visual.get_submodule(stem)(images).float()
     grid = (patches.shape[2], patches.shape[3])
     patches = patches.flatten(2).transpose(1, 2)
     cls_token = visual.class_embedding.expand(len(patches), 1, -1)

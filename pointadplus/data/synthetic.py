@@ -33,6 +33,7 @@ class Recipe:
         points: lowest and highest size of a cloud before scan artefacts.
         image_size: side of organised scans, in pixels.
         kinds: of defects.
+        painted: whether objects have colours.
     """
 
     version: str
@@ -45,6 +46,7 @@ class Recipe:
     points: tuple[int, int]
     image_size: int
     kinds: tuple[str, ...]
+    painted: bool = False
 
     def to_json(self) -> str:
         """A text of one key a line."""
@@ -111,7 +113,9 @@ def _other_clouds(root: Path, recipe: Recipe, samples: tuple[Sample, ...]) -> Da
 
 
 def _field(name: str, value: Any) -> Any:
-    kind = {"version": str, "layout": str, "families": list, "points": list, "kinds": list}.get(name, int)
+    kind = {"version": str, "layout": str, "families": list, "points": list, "kinds": list, "painted": bool}.get(
+        name, int
+    )
     if not isinstance(value, kind):
         raise TypeError(f"{name} is {value!r}")
     return tuple(value) if isinstance(value, list) else value

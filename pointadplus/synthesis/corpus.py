@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from .defects import KINDS, ScanArtifacts, Severity, add_scan_artifacts, apply_defect
-from .shapes import FAMILIES, HELD_OUT, sample_shape
+from .shapes import FAMILIES, HELD_OUT, Shape, sample_shape
 
 TRAINING_FAMILIES = tuple(family for family in FAMILIES if family not in HELD_OUT)
 
@@ -68,11 +68,7 @@ def sample_pair(seed: int, config: CorpusConfig | None = None) -> tuple[Labelled
     """
     config = config or CorpusConfig()
     generator = torch.Generator().manual_seed(seed)
-    low, high = config.points
-    count = int(math.exp(_uniform(generator, math.log(low), math.log(high))))
-    family = config.families[_integer(generator, len(config.families))]
-    shape = sample_shape(generator, points=count, family=family)
-    points, normals = _pose(shape.points, shape.normals, config.stretch, generator)
+    shape, points, normals = _posed(generator, config)
     scan_seed = _integer(generator, 2**31)
 
     def scanned(points: Tensor, normals: Tensor, kinds: Tensor, kind: str) -> LabelledObject:
@@ -85,9 +81,29 @@ def sample_pair(seed: int, config: CorpusConfig | None = None) -> tuple[Labelled
     return healthy, scanned(*_damage(points, normals, config, generator))
 
 
+def sample_healthy(seed: int, config: CorpusConfig | None = None) -> tuple[LabelledObject, Float[Tensor, "n 3"]]:
+    """The first of `sample_pair`, and the normals of its points, (N, 3)."""
+    config = config or CorpusConfig()
+    generator = torch.Generator().manual_seed(seed)
+    shape, points, normals = _posed(generator, config)
+    scanner = torch.Generator().manual_seed(_integer(generator, 2**31))
+    points, normals, _ = add_scan_artifacts(points, normals, scanner, config.artifacts)
+    kinds = torch.full((len(points),), -1)
+    return LabelledObject(points, kinds >= 0, kinds, shape.family, shape.caption, "good"), normals
+
+
 def sample_object(seed: int, config: CorpusConfig | None = None) -> LabelledObject:
     """One half of `sample_pair(seed // 2)`: even seeds are healthy, odd ones damaged."""
     return sample_pair(seed // 2, config)[seed % 2]
+
+
+def _posed(generator: torch.Generator, config: CorpusConfig) -> tuple[Shape, Tensor, Tensor]:
+    """A shape, and its points and normals in a random pose."""
+    low, high = config.points
+    count = int(math.exp(_uniform(generator, math.log(low), math.log(high))))
+    family = config.families[_integer(generator, len(config.families))]
+    shape = sample_shape(generator, points=count, family=family)
+    return shape, *_pose(shape.points, shape.normals, config.stretch, generator)
 
 
 def _damage(

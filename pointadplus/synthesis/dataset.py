@@ -17,6 +17,7 @@ from ..data.synthetic import RECIPE, Recipe
 from ..errors import ConfigError, DatasetError
 from .defects import KINDS, MIN_POINTS
 from .layouts import LAYOUTS, Item, Sizes, write_bytes
+from .paint import COLOR_KINDS
 from .shapes import FAMILIES, HELD_OUT
 
 ALIASES = {"synthetic": "anomaly-shapenet"}
@@ -42,7 +43,8 @@ class SyntheticConfig:
         points: lowest and highest size of a cloud before scan artefacts, drawn log-uniformly; at least 500. Ours: that
             of Anomaly-ShapeNet. Organised scans have as many as pixels show.
         image_size: side of organised scans in pixels, at least 64.
-        kinds: of defects, of `KINDS`.
+        kinds: of defects, of `KINDS`; if painted, of `COLOR_KINDS` too.
+        painted: objects have colours, with patterns that are normal; the shapes are those of the same seed without.
         training_families: allow families that training draws from; then a result says nothing about unseen shapes.
 
     Raises:
@@ -57,6 +59,7 @@ class SyntheticConfig:
     points: tuple[int, int] = (8_000, 30_000)
     image_size: int = 256
     kinds: tuple[str, ...] = KINDS
+    painted: bool = False
     training_families: bool = False
 
     def __post_init__(self) -> None:
@@ -75,7 +78,8 @@ class SyntheticConfig:
         if not MIN_POINTS <= self.points[0] <= self.points[1]:
             expected = f"{MIN_POINTS} ≤ low ≤ high"
             raise ConfigError("out of range", where="SyntheticConfig.points", expected=expected, found=self.points)
-        for name, known in {"families": FAMILIES, "kinds": KINDS}.items():
+        kinds = (*KINDS, *COLOR_KINDS) if self.painted else KINDS
+        for name, known in {"families": FAMILIES, "kinds": kinds}.items():
             given = getattr(self, name)
             unknown = [value for value in given if value not in known]
             if unknown or not given or len(set(given)) < len(given):
@@ -106,7 +110,7 @@ class SyntheticConfig:
                 kinds = (*order[start:], *order[:start]) if name == "damaged" else ()
                 split = "train" if name == "train" else "test"
                 seed = _hash(self.seed, family, name, number)
-                items.append(Item(family, split, number, self.normal, seed, kinds))
+                items.append(Item(family, split, number, self.normal, seed, kinds, self.painted))
         return items
 
 
@@ -151,7 +155,7 @@ def write_dataset(
     recipe = Recipe(
         version=_version(), layout=key, seed=config.seed, families=config.families, train=config.train,
         normal=config.normal, damaged=config.damaged, points=config.points, image_size=config.image_size,
-        kinds=config.kinds,
+        kinds=config.kinds, painted=config.painted,
     )  # fmt: skip
     write_bytes(root / RECIPE, recipe.to_json().encode())
     return root

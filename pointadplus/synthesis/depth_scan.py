@@ -140,17 +140,20 @@ def scan_on_table(
     depth = depth + sigma * torch.randn(depth.shape, generator=generator, dtype=torch.float64)
     if camera.gaps:
         depth[seen & (facing < GRAZING)] = torch.nan
+    paint = None if specimen.colors is None else specimen.colors[index[seen]].double()
     mask = torch.zeros_like(seen)
     mask[seen] = specimen.labels[index[seen]]
-    return DepthScan(depth, _picture(normal, seen, generator), mask, camera.focal)
+    return DepthScan(depth, _picture(normal, seen, paint, generator), mask, camera.focal)
 
 
-def _picture(normal: Tensor, seen: Tensor, generator: torch.Generator) -> np.ndarray:
-    """(H, W, 3) uint8: a matt object of one colour on a grey table, lit from the upper left."""
+def _picture(normal: Tensor, seen: Tensor, paint: Tensor | None, generator: torch.Generator) -> np.ndarray:
+    """(H, W, 3) uint8: a matt object, painted or of one colour, on a grey table, lit from the upper left."""
     light = normalize(torch.tensor([-0.5, 0.6, 0.8], dtype=torch.float64), dim=0)
     shade = AMBIENT + (1 - AMBIENT) * (normal @ light).clamp_min(0)
     color = 0.35 + 0.55 * torch.rand(3, generator=generator, dtype=torch.float64)
     albedo = torch.where(seen[..., None], color, torch.tensor(0.3 + 0.2 * torch.rand((), generator=generator).item()))
+    if paint is not None:
+        albedo[seen] = paint
     grain = 1 + 0.02 * torch.randn(seen.shape, generator=generator, dtype=torch.float64)
     return (albedo * (shade * grain)[..., None] * 255).clamp(0, 255).round().byte().numpy()
 

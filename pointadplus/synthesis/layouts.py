@@ -22,6 +22,7 @@ from ..errors import CloudWriteError, ConfigError, DatasetError
 from ..io import write_cloud
 from .defects import ScanArtifacts
 from .depth_scan import DepthCamera, DepthScan, scan_on_table
+from .paint import COLOR_KINDS
 from .specimens import Specimen, make_specimen, scan_cloud
 
 MIN_PIXELS = 8  # of a defect, on the object as the loader cuts it out
@@ -41,6 +42,7 @@ class Item:
         first: number of normal test objects, which come before the damaged ones where both are counted in one row.
         seed: of everything that is random, in [0, 2⁶³).
         kinds: of defects, in the order in which they are tried; none: healthy.
+        painted: whether it has colours: the points' own, or those of the picture.
     """
 
     family: str
@@ -49,6 +51,7 @@ class Item:
     first: int
     seed: int
     kinds: tuple[str, ...]
+    painted: bool = False
 
     @property
     def row(self) -> int:
@@ -66,30 +69,30 @@ class Sizes:
 
 def write_anomaly_shapenet(root: Path, item: Item, sizes: Sizes) -> None:
     """`<family>/{train,test}/<family>_<kind><i>.pcd`, whole objects of diagonal 2, and `GT/*.txt` of `x,y,z,label`."""
-    points, labels, kind = _cloud(item, sizes, diagonal=2.0, one_sided=0.0)
+    cloud, labels, kind = _cloud(item, sizes, diagonal=2.0, one_sided=0.0)
     word = "template" if item.split == "train" else kind if item.kinds else "positive"
     stem = f"{item.family}_{word}{item.number}"
-    _write_pcd(root / item.family / item.split / f"{stem}.pcd", points)
+    _write_pcd(root / item.family / item.split / f"{stem}.pcd", cloud)
     if item.kinds:
-        _write_labels(root / item.family / "GT" / f"{stem}.txt", points, labels, ",")
+        _write_labels(root / item.family / "GT" / f"{stem}.txt", cloud.points, labels, ",")
 
 
 def write_real3d_ad(root: Path, item: Item, sizes: Sizes) -> None:
     """`<family>/{train,test}/<id>_<kind>.pcd` in millimetres, whole prototypes and one-sided test scans; `gt/*.txt`."""
     train = item.split == "train"
-    points, labels, kind = _cloud(item, sizes, diagonal=35.0, one_sided=0.0 if train else 1.0)
+    cloud, labels, kind = _cloud(item, sizes, diagonal=35.0, one_sided=0.0 if train else 1.0)
     stem = f"{item.row + 1}_{'template' if train else kind}"
-    _write_pcd(root / item.family / item.split / f"{stem}.pcd", points)
+    _write_pcd(root / item.family / item.split / f"{stem}.pcd", cloud)
     if item.kinds:
-        _write_labels(root / item.family / "gt" / f"{stem}.txt", points, labels, " ")
+        _write_labels(root / item.family / "gt" / f"{stem}.txt", cloud.points, labels, " ")
 
 
 def write_folder(root: Path, item: Item, sizes: Sizes) -> None:
     """`<family>/{train,good,bad}/<kind>_<i>.pcd`, in millimetres, and `masks/*.txt`; a family is a set of its own."""
-    points, labels, kind = _cloud(item, sizes, diagonal=100.0, one_sided=None)
+    cloud, labels, kind = _cloud(item, sizes, diagonal=100.0, one_sided=None)
     below = "train" if item.split == "train" else "bad" if item.kinds else "good"
     stem = f"{kind}_{item.number:03d}"
-    _write_pcd(root / item.family / below / f"{stem}.pcd", points)
+    _write_pcd(root / item.family / below / f"{stem}.pcd", cloud)
     if item.kinds:
         text = "\n".join("01"[int(label)] for label in labels.tolist())
         write_bytes(root / item.family / "masks" / f"{stem}.txt", f"{text}\n".encode())
@@ -113,7 +116,12 @@ def write_mvtec_3d_ad(root: Path, item: Item, sizes: Sizes) -> None:
 
 
 # What Eyecandies has masks of its own for; any other kind is in the mask of all alone, and read as `bad`.
-EYECANDIES_KINDS = {"bulge": "bumps", "dent": "dents", "roughness": "normals"}
+EYECANDIES_KINDS = {
+    "bulge": "bumps",
+    "dent": "dents",
+    "roughness": "normals",
+    **dict.fromkeys(COLOR_KINDS, "colors"),
+}
 
 
 def write_eyecandies(root: Path, item: Item, sizes: Sizes) -> None:
@@ -171,14 +179,12 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def _cloud(
-    item: Item, sizes: Sizes, diagonal: float, one_sided: float | None
-) -> tuple[torch.Tensor, torch.Tensor, str]:
-    """Points of a scan, labels and the kind; `one_sided` replaces the default share of scans from one side."""
-    specimen = make_specimen(item.seed, item.family, sizes.points, item.kinds)
+def _cloud(item: Item, sizes: Sizes, diagonal: float, one_sided: float | None) -> tuple[PointCloud, torch.Tensor, str]:
+    """A scan, its labels and the kind; `one_sided` replaces the default share of scans from one side."""
+    specimen = make_specimen(item.seed, item.family, sizes.points, item.kinds, item.painted)
     artifacts = ScanArtifacts() if one_sided is None else replace(ScanArtifacts(), one_sided=one_sided)
-    points, labels = scan_cloud(specimen, (item.seed + 1) % _SEEDS, artifacts)
-    return points * diagonal, labels, specimen.kind
+    cloud, labels = scan_cloud(specimen, (item.seed + 1) % _SEEDS, artifacts)
+    return replace(cloud, points=cloud.points * diagonal), labels, specimen.kind
 
 
 def _scan(item: Item, sizes: Sizes, camera: DepthCamera, unit: float) -> tuple[DepthScan, str]:
@@ -190,7 +196,7 @@ def _scan(item: Item, sizes: Sizes, camera: DepthCamera, unit: float) -> tuple[D
     count = sizes.image_size**2  # of which about two fall into each pixel that shows the object
     for attempt in range(OBJECTS):
         seed = (item.seed + 2 * attempt) % _SEEDS
-        specimen = make_specimen(seed, item.family, (count, count), item.kinds)
+        specimen = make_specimen(seed, item.family, (count, count), item.kinds, item.painted)
         generator = torch.Generator().manual_seed((seed + 1) % _SEEDS)
         for _ in range(POSES if item.kinds else 1):
             scan = scan_on_table(specimen, generator, camera)
@@ -217,10 +223,10 @@ def _mask(scan: DepthScan) -> np.ndarray:
     return scan.mask.numpy().astype(np.uint8) * 255
 
 
-def _write_pcd(path: Path, points: torch.Tensor) -> None:
+def _write_pcd(path: Path, cloud: PointCloud) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_cloud(path, PointCloud.create(points))
+        write_cloud(path, cloud)
     except (OSError, CloudWriteError) as error:
         raise DatasetError("the file cannot be written", where=path, expected="a writable path", found=error) from error
 
