@@ -54,7 +54,7 @@ def observe_colors(
         raise ConfigError(
             "this backbone sees no colours",
             where="rgb",
-            expected="a backbone of coloured pictures, such as OpenAI's ViT-L-14-336",
+            expected="the embedded backbone, or one of coloured pictures such as OpenAI's ViT-L-14-336",
             found=f"{backbone.name}, which sees {', '.join(dict.fromkeys(backbone.channels))}",
         )
     if backbone.color_channels:

@@ -144,7 +144,7 @@ class ZeroShotDetector(AnomalyDetector):
 
         Raises:
             CloudError: the source cannot be read as a cloud, or the image does not fit it.
-            ConfigError: colours are asked for, and the backbone sees none; the embedded one does not.
+            ConfigError: colours are asked for, and the backbone sees none.
         """
         return self.score_cloud(as_cloud(source), rgb)
 

@@ -49,7 +49,8 @@ def describe_colors(
     """
     own = colors[:count]
     near = colors[knn(support, support[:count], max(NEIGHBORS.values()))[1]]
-    columns = dict(zip(("red", "green", "blue"), (2.0 * own - 1.0).unbind(1), strict=True))
+    red, green, blue = (2.0 * own - 1.0).unbind(1)
+    columns: dict[str, Tensor] = {"red": red, "green": green, "blue": blue}
     patches = {}
     for scale, k in NEIGHBORS.items():
         mean, spread = near[:, :k].mean(1), near[:, :k].std(1)

@@ -40,7 +40,7 @@ def compiled(function: Callable[..., Any]) -> Any:
 @compiled
 def project(
     points: Floats, rotation: Floats, center: Floats, distance: np.float32, scale: Floats, pixels: Floats, depth: Floats
-) -> tuple[float, float, float, float, float]:
+) -> tuple[Any, ...]:
     """Fill in pixels (N, 2) and depths (N,), as `Cameras.project` does.
 
     Args:
@@ -312,7 +312,7 @@ def show(
 
 
 @compiled
-def _offset(pixel: np.float32, first: np.float32, place: np.float32) -> int:
+def _offset(pixel: np.float32, first: np.float32, place: np.float32) -> np.int64:
     """From a point to its pixel's centre, in steps of which a pixel has `FINE`."""
     return np.int64(min(max(np.rint((pixel + (first + _HALF) - place) * _FINE), -_FINE), _FINE))
 
