@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +21,14 @@ from .errors import CloudError, ConfigError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from .calibration import Calibration
+    from .regions import Region
+
+# Called after each step of training with the steps done, all steps, the loss, and the seconds that are left.
+FitProgress = Callable[[int, int, float, float], None]
+# For each of some sets of the cloud's points, the nearest of some words and its share.
+Naming = Callable[[Sequence[Tensor], Sequence[str]], Sequence[tuple[str, float]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +42,7 @@ class Detection:
         cloud: the cloud that was scored (N ≤ M points).
         layers: named (N,) maps of the parts that were joined, for instance `rendering` and `geometry`.
         seconds: time spent in each stage.
+        calibration: what the decision rests on, or None if the detector was not calibrated.
     """
 
     object_score: float
@@ -38,6 +51,8 @@ class Detection:
     layers: Mapping[str, Tensor] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     _saliency: Callable[[], Tensor] | None = field(default=None, repr=False)  # (N,), of a detector that can say
+    calibration: Calibration | None = field(default=None, repr=False)
+    _naming: Naming | None = field(default=None, repr=False)  # of a detector that can read words
 
     def __post_init__(self) -> None:
         valid = self.valid_scores
@@ -65,6 +80,66 @@ class Detection:
         """Rows of the source that held no finite point and so have no score."""
         return self.cloud.dropped
 
+    @property
+    def p_value(self) -> float | None:
+        """How likely a normal scan scores as high, in [1/(n + 1), 1]; None where the detector was not calibrated.
+
+        Small is anomalous. What it promises stands at `Calibration`.
+        """
+        return None if self.calibration is None else self.calibration.p_value(self.object_score)
+
+    @property
+    def is_anomalous(self) -> bool | None:
+        """Whether the object score is above the calibrated threshold; None where the detector was not calibrated."""
+        return None if self.calibration is None else self.calibration.is_anomalous(self.object_score)
+
+    @property
+    def point_threshold(self) -> float:
+        """The point score that `regions` start from: the calibrated one, or 0.5 where there is none.
+
+        The calibrated one rests on the normal scans that `is_anomalous` rests on, and makes the same promise: a normal
+        scan has any point that high with that probability at most.
+        """
+        from .regions import THRESHOLD
+
+        return THRESHOLD if self.calibration is None else self.calibration.point_threshold
+
+    def regions(
+        self, threshold: float | None = None, *, words: Sequence[str] | None = None, min_points: int = 5
+    ) -> tuple[Region, ...]:
+        """The connected anomalous areas, the highest peak first, measured in the file's unit; see `Region`.
+
+        Found anew on each call: in some hundredths of a second a small region, seconds for one of 200,000 points.
+
+        Args:
+            threshold: point score that belongs to a region, at least 0; None means `point_threshold`.
+            words: for instance `("dented", "scratched")`: each region gets the nearest to the text tower. How little
+                that is worth with the embedded weights stands at `naming.name_parts`. Costs the time of a look.
+            min_points: smaller areas are left out; at least 1.
+
+        Raises:
+            ConfigError: an option out of range; or words where the detection is not of a detector that reads words, or
+                was pickled or copied since, or where its text tower does not know them.
+        """
+        from .regions import find_regions, region_numbers
+
+        level = self.point_threshold if threshold is None else threshold
+        found = find_regions(self.cloud, self.valid_scores, level, min_points=min_points)
+        if words is None:
+            return found
+        if self._naming is None or not words:
+            raise ConfigError(
+                "no word can be found for a region",
+                where="Detection.regions",
+                expected="words, and what ZeroShotDetector.score returned, in the same process",
+                found="no words" if not words else "a detection of another method, or one that was pickled or copied",
+                hint="leave words out, or score the cloud with a ZeroShotDetector",
+            )
+        numbers = region_numbers(found, self.cloud)
+        parts = [(numbers == region.number).nonzero()[:, 0] for region in found]
+        named = zip(found, self._naming(parts, words) if found else (), strict=True)
+        return tuple(replace(region, word=word, word_share=share) for region, (word, share) in named)
+
     def saliency(self) -> Float[Tensor, "m"]:
         """Which points moved the object score, up or down: (M,) float32 in [0, 1], the largest 1.
 
@@ -85,7 +160,7 @@ class Detection:
         return self.cloud.to_rows(self._saliency())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_saliency": None}  # a pickle holds the scores, not the detector
+        return {**self.__dict__, "_saliency": None, "_naming": None}  # a pickle holds the scores, not the detector
 
 
 def as_cloud(source: Any) -> PointCloud:
@@ -109,7 +184,13 @@ def as_cloud(source: Any) -> PointCloud:
 
 
 class AnomalyDetector(ABC):
-    """One scan in, one `Detection` out; a score never depends on what else was scored."""
+    """One scan in, one `Detection` out; a score never depends on what else was scored.
+
+    Attributes:
+        calibration: what `calibrate` or `use_calibration` set, or None; it belongs to the detector as it was then.
+    """
+
+    calibration: Calibration | None = None
 
     @abstractmethod
     def score_cloud(self, cloud: PointCloud) -> Detection:
@@ -124,8 +205,13 @@ class AnomalyDetector(ABC):
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read what `save` wrote."""
 
-    def fit(self, normals: Iterable[Any]) -> Self:
-        """Learn from normal scans; zero-shot methods need none and return themselves."""
+    def fit(self, normals: Iterable[Any], progress: FitProgress | None = None) -> Self:
+        """Learn from normal scans; zero-shot methods need none and return themselves.
+
+        Args:
+            normals: normal scans of one part; anything that `score` takes.
+            progress: told of each step, by methods that train.
+        """
         return self
 
     def score(self, source: Any) -> Detection:
@@ -134,9 +220,70 @@ class AnomalyDetector(ABC):
         Raises:
             CloudError: the source cannot be read as a cloud.
         """
-        return self.score_cloud(as_cloud(source))
+        return self.judged(self.score_cloud(as_cloud(source)))
 
     def score_many(self, sources: Iterable[Any]) -> Iterator[Detection]:
         """Score one after another, lazily, in order."""
         for source in sources:
             yield self.score(source)
+
+    def calibrate(self, normals: Iterable[Any], false_alarm_rate: float = 0.01) -> Self:
+        """Decide from normal scans when a score is an alarm: `is_anomalous` and `p_value` of the detections to come.
+
+        Split-conformal; what is promised, and how little with few scans, stands at `Calibration`. One scan will do, 99
+        are needed for a rate of 0.01. Scans that the detector was fitted on score too low to promise anything, and a
+        detector that is fitted again has to be calibrated again.
+
+        Args:
+            normals: normal scans that the detector was not fitted on; anything that `score` takes.
+            false_alarm_rate: in (0, 1). With too few scans for it a warning says so, and what can be promised.
+
+        Returns:
+            the detector itself; `detector.calibration.save` keeps the calibration, `use_calibration` takes it up again.
+
+        Raises:
+            ConfigError: no scan, or a rate out of range.
+            CloudError: a scan cannot be read.
+        """
+        from .calibration import Calibration
+
+        found = Calibration.of(self.score_many(normals), false_alarm_rate, self.fingerprint())
+        if found.promise > false_alarm_rate:
+            warnings.warn(found.describe(), stacklevel=2)
+        self.calibration = found
+        return self
+
+    def use_calibration(self, calibration: Calibration | str | os.PathLike[str]) -> Self:
+        """Take up a calibration that this very detector was given before, from memory or from a file.
+
+        Raises:
+            ConfigError: it cannot be read, or was made with another detector.
+        """
+        from .calibration import Calibration
+
+        found = calibration if isinstance(calibration, Calibration) else Calibration.load(calibration)
+        own = self.fingerprint()
+        if found.detector != own:
+            raise ConfigError(
+                "the calibration was made with another detector",
+                where="calibration" if found is calibration else calibration,
+                expected=own,
+                found=found.detector,
+                hint="calibrate again with this detector's weights",
+            )
+        self.calibration = found
+        return self
+
+    def judged(self, detection: Detection) -> Detection:
+        """The detection with this detector's calibration, if it has one."""
+        return detection if self.calibration is None else replace(detection, calibration=self.calibration)
+
+    def fingerprint(self) -> str:
+        """The method's name and 16 hex digits of the SHA-256 of what `save` writes; equal for equal detectors."""
+        sha = hashlib.sha256()
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(Path(folder) / "detector.safetensors")
+            for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+                sha.update(file.relative_to(folder).as_posix().encode())
+                sha.update(file.read_bytes())
+        return f"{type(self).__name__} {sha.hexdigest()[:16]}"

@@ -26,6 +26,7 @@ from .explanation import saliency
 from .fusion import EPSILON, FusionConfig
 from .geometry.neighbors import interpolate
 from .model import ModelConfig, PointAD, build_model
+from .naming import name_parts
 from .observation import ObservationConfig, Observer, Stopwatch
 
 EMBEDDED = "assets/zero_shot.safetensors"
@@ -146,7 +147,8 @@ class ZeroShotDetector(AnomalyDetector):
             CloudError: the source cannot be read as a cloud, or the image does not fit it.
             ConfigError: colours are asked for, and the backbone sees none.
         """
-        return self.score_cloud(as_cloud(source), rgb)
+        detection = self.score_cloud(as_cloud(source), rgb)
+        return self.judged(detection) if rgb is False else detection  # calibration scans were scored without colours
 
     @torch.no_grad()
     def score_cloud(self, cloud: PointCloud, rgb: Any = False) -> Detection:
@@ -160,8 +162,15 @@ class ZeroShotDetector(AnomalyDetector):
         columns[looks[0].order] = maps
         layers: dict[str, Tensor] = dict(zip(looks[0].names, columns.unbind(1), strict=True))
         parts = self.observer, self.backbone, self.model, self.texts, self.config.model.fusion
-        explain = partial(saliency, cloud, *parts)
-        return Detection(float(total), cloud.to_rows(layers["joined"]), cloud, layers, dict(watch.seconds), explain)
+        return Detection(
+            float(total),
+            cloud.to_rows(layers["joined"]),
+            cloud,
+            layers,
+            dict(watch.seconds),
+            _saliency=partial(saliency, cloud, *parts),
+            _naming=partial(name_parts, cloud, self.observer, self.backbone),
+        )
 
     def _look(self, cloud: PointCloud, sample: int, watch: Stopwatch, rgb: Any) -> _Look:
         picture = self.observer.picture(cloud, sample=sample, stopwatch=watch)

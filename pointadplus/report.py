@@ -8,7 +8,7 @@ import html
 import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
@@ -34,6 +34,7 @@ _GRID = 65535  # a coordinate is stored in 16 bits
 _PICTURE = 320  # pixels of the side of a still picture, before its empty margins are cut off
 _COLORS, _LIGHTS = 31, 8  # of a still picture; with the background they fit a PNG's palette of 256
 _DARKEST = 0.5  # light, where the surface is seen edge on
+_LISTED = 50  # regions of a scan that its table shows, the highest peaks first
 
 # Viridis (van der Walt and Smith, 2015) from 0.2 in tenths: readable with any colour vision and in grey print.
 # Its darkest fifth is left out, because shading could not be seen there.
@@ -46,27 +47,34 @@ def write_report(
     *,
     title: str = "Point cloud anomalies",
     max_points: int = 60_000,
+    threshold: float | None = None,
+    words: Sequence[str] | None = None,
 ) -> Path:
     """Write one self-contained HTML page that shows every detection.
 
     A cloud of more than `max_points` points is thinned for display: its highest-scoring tenth of `max_points` always
     stays, the rest is drawn evenly from the others. Counts in the page are of all points, not of those shown.
     Each cloud opens turned to the side that shows its anomalous points best (`best_view`), and a still picture of that
-    side stands beside its name. A page takes about 9 bytes a point shown and 10 kB a cloud.
+    side stands beside its name. Its regions stand in a table, the 50 of the highest peaks. A page takes about 9 bytes a
+    point shown and 10 kB a cloud.
 
     Args:
         detections: what to show, in this order; at least one.
         path: the file to write; its folder is made, and an older file is replaced whole or not at all.
         title: heading of the page, as plain text.
         max_points: most points shown of one cloud, at least 1.
+        threshold, words: of the regions, see `Detection.regions`.
 
     Raises:
-        ConfigError: no detection, or `max_points` below 1.
+        ConfigError: no detection, `max_points` below 1, or what `Detection.regions` refuses.
         CloudWriteError: the file cannot be written.
     """
     if max_points < 1:
         raise ConfigError("nothing could be shown", where="max_points", expected="at least 1", found=max_points)
-    scans = [_scan(detection, index, max_points) for index, detection in enumerate(detections)]
+    scans = [
+        _scan(detection, index, max_points) | _regions(detection, threshold, words)
+        for index, detection in enumerate(detections)
+    ]
     if not scans:
         raise ConfigError("there is nothing to report", where="detections", expected="at least one", found="none")
     target = Path(path)
@@ -118,6 +126,7 @@ def _scan(detection: Detection, index: int, max_points: int) -> dict[str, Any]:
     return {
         "name": cloud.source or f"cloud {index + 1}",
         "objectScore": float(detection.object_score),
+        "verdict": _verdict(detection),
         "points": len(cloud),
         "dropped": cloud.dropped,
         "shown": len(shown),
@@ -133,6 +142,27 @@ def _scan(detection: Detection, index: int, max_points: int) -> dict[str, Any]:
         "picture": f"data:image/png;base64,{base64.b64encode(picture).decode('ascii')}",
         "positions": _base64(quantised[shown].to(torch.uint16)),
         "scores": _base64(levels[shown].to(torch.uint8)),
+    }
+
+
+def _regions(detection: Detection, threshold: float | None, words: Sequence[str] | None) -> dict[str, Any]:
+    found = detection.regions(threshold, words=words)
+    return {
+        "regionCount": len(found),
+        "regionThreshold": detection.point_threshold if threshold is None else float(threshold),
+        "regions": [region.as_record() for region in found[:_LISTED]],
+    }
+
+
+def _verdict(detection: Detection) -> dict[str, Any] | None:
+    calibration = detection.calibration
+    if calibration is None:
+        return None
+    return {
+        "anomalous": detection.is_anomalous,
+        "pValue": detection.p_value,
+        "promise": calibration.promise,
+        "scans": len(calibration.scores),
     }
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ..errors import ConfigError, WeightsError
 from .architecture import BackboneConfig, build_clip
-from .surgery import dense_tokens, embed_patches, text_features
+from .surgery import block_tokens, dense_tokens, embed_patches, text_features
 
 
 class Tokens(NamedTuple):
@@ -126,8 +126,27 @@ class Backbone(nn.Module):
         Raises:
             ConfigError: the channels or the size do not fit the backbone.
         """
+        self._check_images(images, self.color_channels if colors else self.channels)
+        visual = self.model.visual
+        with self.autocast():
+            tokens, grid = embed_patches(visual, images, "color_stem" if colors else "conv1")
+            original, vv = dense_tokens(visual, tokens, self.config.first_vv_block)
+            pooled = visual._pool(original)[0] @ visual.proj
+            patches = visual.ln_post(vv[:, 1:]) @ visual.proj
+        return Tokens(F.normalize(pooled.float(), dim=-1), F.normalize(patches.float(), dim=-1), grid)
+
+    def encode_blocks(self, images: Float[Tensor, "b c height width"]) -> list[Float[Tensor, "b n d"]]:
+        """What each block of the image tower gives for normalised images: (B, 1 + h·w, width), class token first.
+
+        Raises:
+            ConfigError: the channels or the size do not fit the backbone.
+        """
+        self._check_images(images, self.channels)
+        with self.autocast():
+            return block_tokens(self.model.visual, embed_patches(self.model.visual, images)[0])
+
+    def _check_images(self, images: Tensor, planes: Sequence[str]) -> None:
         patch = self.config.patch_size
-        planes = self.color_channels if colors else self.channels
         fits = images.ndim == 4 and images.shape[1] == len(planes) > 0
         if not fits or any(side == 0 or side % patch for side in images.shape[2:]):
             raise ConfigError(
@@ -136,13 +155,6 @@ class Backbone(nn.Module):
                 found=tuple(images.shape),
                 expected=f"(B, {len(planes)}, H, W) with H and W multiples of {patch}",
             )
-        visual = self.model.visual
-        with self.autocast():
-            tokens, grid = embed_patches(visual, images, "color_stem" if colors else "conv1")
-            original, vv = dense_tokens(visual, tokens, self.config.first_vv_block)
-            pooled = visual._pool(original)[0] @ visual.proj
-            patches = visual.ln_post(vv[:, 1:]) @ visual.proj
-        return Tokens(F.normalize(pooled.float(), dim=-1), F.normalize(patches.float(), dim=-1), grid)
 
     def tokenize(self, captions: str | Sequence[str]) -> Int[Tensor, "t length"]:
         """(T, context) int64 tokens, zero-padded after end-of-text.

@@ -71,6 +71,17 @@ def dense_tokens(visual: VisionTransformer, tokens: Float[Tensor, "b n width"], 
     return original, vv
 
 
+def block_tokens(visual: VisionTransformer, tokens: Float[Tensor, "b n width"]) -> list[Float[Tensor, "b n width"]]:
+    """What leaves each block of the original stream, given what enters the first."""
+    blocks: Any = visual.transformer.resblocks
+    left = []
+    for block in blocks:
+        tokens = tokens + _joined(block, attend(*_heads(block, tokens)))
+        tokens = tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
+        left.append(tokens)
+    return left
+
+
 def _heads(block: Any, tokens: Tensor) -> list[Tensor]:
     """Query, key and value of each head, (B, heads, n, d) each."""
     attention = block.attn

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..cloud import PointCloud
@@ -27,30 +27,35 @@ def write_cloud(
     *,
     colors: Float[Tensor, "n 3"] | None = None,
     scores: Float[Tensor, "n"] | Float[Tensor, "m"] | None = None,
+    regions: Int[Tensor, "n"] | None = None,
 ) -> None:
     """Write a cloud with its normals and colours: PLY and PCD (binary), XYZ, TXT, CSV or NPY.
 
     An organised cloud stays organised in PCD, its dropped rows as NaN; elsewhere the N points are written. In NPY the
-    columns are x y z, then normals, colours and score where there are any. The file appears whole or not at all.
+    columns are x y z, then normals, colours, score and region, where there are any. The file appears whole or not
+    at all.
 
     Args:
         path: the file; its extension decides.
         cloud: N points.
         colors: (N, 3) in [0, 1], in place of the cloud's own.
         scores: (N,) one a point or (M,) one a source row, written as the field `score`.
+        regions: (N,) a number a point, written as the field `region`, in PLY as int.
 
     Raises:
-        CloudWriteError: an unknown extension, an unwritable path, or colours or scores that do not fit.
+        CloudWriteError: an unknown extension, an unwritable path, or colours, scores or regions that do not fit.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in WRITABLE:
         raise CloudWriteError("unknown extension", where=path, expected=", ".join(WRITABLE), found=suffix or "none")
-    columns = _columns(path, cloud, colors, scores)
+    columns = _columns(path, cloud, colors, scores, regions)
     grid = cloud.grid if suffix == ".pcd" else None
     fields = {name: (cloud.to_rows(column) if grid else column).numpy() for name, column in columns.items()}
     if suffix in (".ply", ".pcd"):
         fields |= {name: _to_bytes(fields[name]) for name in ("red", "green", "blue") if name in fields}
+    if suffix == ".ply" and regions is not None:
+        fields["region"] = regions.detach().cpu().numpy().astype(np.int32)  # a float holds whole numbers up to 2²⁴ only
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as stream:
@@ -71,7 +76,9 @@ def write_cloud(
         temporary.unlink(missing_ok=True)
 
 
-def _columns(path: Path, cloud: PointCloud, colors: Tensor | None, scores: Tensor | None) -> dict[str, Tensor]:
+def _columns(
+    path: Path, cloud: PointCloud, colors: Tensor | None, scores: Tensor | None, regions: Tensor | None
+) -> dict[str, Tensor]:
     """The named float32 columns to write, N long."""
     colors = cloud.colors if colors is None else colors.detach().cpu().float()
     if colors is not None and colors.shape != cloud.points.shape:
@@ -92,6 +99,12 @@ def _columns(path: Path, cloud: PointCloud, colors: Tensor | None, scores: Tenso
                 "scores do not fit the cloud", where=path, expected=(len(cloud),), found=tuple(scores.shape)
             )
         columns.append((("score",), scores.unsqueeze(1)))
+    if regions is not None:
+        if regions.shape != (len(cloud),):
+            raise CloudWriteError(
+                "regions do not fit the cloud", where=path, expected=(len(cloud),), found=tuple(regions.shape)
+            )
+        columns.append((("region",), regions.detach().cpu().float().unsqueeze(1)))
     present = [(names, block) for names, block in columns if block is not None]
     return {name: column for names, block in present for name, column in zip(names, block.T, strict=True)}
 

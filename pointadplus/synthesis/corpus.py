@@ -133,14 +133,18 @@ def _damage(
 def _pose(points: Tensor, normals: Tensor, stretch: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Stretch each axis, scale to a diagonal of 100 and turn freely."""
     factors = torch.exp((torch.rand(3, generator=generator) * 2 - 1) * math.log(stretch) / 2)
-    # Uniform over rotations: a normalised Gaussian matrix's QR with a positive diagonal.
-    q, r = torch.linalg.qr(torch.randn(3, 3, generator=generator))
-    q = q * torch.sign(torch.diagonal(r))
-    rotation = q * torch.sign(torch.linalg.det(q))
+    rotation = free_turn(generator)
     points = points * factors
     points = points * (100.0 / (points.amax(0) - points.amin(0)).norm())
     normals = torch.nn.functional.normalize(normals / factors, dim=1)
     return points @ rotation.T, normals @ rotation.T
+
+
+def free_turn(generator: torch.Generator) -> Float[Tensor, "3 3"]:
+    """A rotation, uniform over all: the QR of a Gaussian matrix with a positive diagonal (Stewart, 1980)."""
+    q, r = torch.linalg.qr(torch.randn(3, 3, generator=generator))
+    q = q * torch.sign(torch.diagonal(r))
+    return q * torch.sign(torch.linalg.det(q))
 
 
 def _uniform(generator: torch.Generator, low: float, high: float) -> float:

@@ -105,6 +105,11 @@ function details(scan) {
     ["Size", `${scan.extents.map(length).join(" × ")} (file's unit)`],
     ["Highest point", `${score(scan.peak.score)} at (${scan.peak.position.map(length).join(", ")}), row ${number(scan.peak.row)}`],
   ];
+  if (scan.verdict) {
+    const { anomalous, pValue, promise, scans: count } = scan.verdict;
+    const text = `${anomalous ? "anomalous" : "not anomalous"}, p = ${Number(pValue.toPrecision(3))}`;
+    rows.unshift(["Verdict", `${text}; at most ${Number((100 * promise).toPrecision(3))} % false alarms, by ${number(count)} normal scans`]);
+  }
   if (scan.dropped) rows.push(["Without a value", `${number(scan.dropped)} rows, not scored`]);
   const stages = Object.entries(scan.seconds);
   if (stages.length) rows.push(["Time", stages.map(([stage, value]) => `${stage} ${value.toFixed(2)} s`).join(" · ")]);
@@ -118,6 +123,37 @@ function details(scan) {
   );
 }
 
+const COLUMNS = [
+  ["Region", (region) => region.number],
+  ["Peak score", (region) => score(region.peak_score)],
+  ["Mean score", (region) => score(region.mean_score)],
+  ["Points", (region) => number(region.points)],
+  ["Area (unit²)", (region) => length(region.area)],
+  ["Length × width", (region) => region.extent.slice(0, 2).map(length).join(" × ")],
+  ["Depth", (region) => (region.depth === null ? "–" : `${region.depth > 0 ? "+" : ""}${length(region.depth)}`)],
+  ["Position", (region) => region.position.map(length).join(", ")],
+  ["Word", (region) => region.word],
+];
+
+function cells(row, tag, values) {
+  row.replaceChildren(...values.map((value) => Object.assign(document.createElement(tag), { textContent: value })));
+  return row;
+}
+
+/** Depth is above (+) or below (−) the surface around the region, in the file's unit. */
+function tabulate({ regions, regionCount, regionThreshold }) {
+  const columns = COLUMNS.filter(([name]) => name !== "Word" || regions.some((region) => region.word !== null));
+  const [table, count] = [element("regions").firstElementChild, `${number(regionCount)} ${regionCount === 1 ? "region" : "regions"}`];
+  const shown = regions.length < regionCount ? `, ${number(regions.length)} shown` : "";
+  element("region-caption").textContent = `${count} at ${score(regionThreshold)} or above${shown}`;
+  table.tHead.hidden = !regions.length;
+  cells(table.tHead.rows[0], "th", columns.map(([name]) => name));
+  for (const cell of table.tHead.rows[0].cells) cell.scope = "col";
+  table.tBodies[0].replaceChildren(
+    ...regions.map((region) => cells(document.createElement("tr"), "td", columns.map(([, value]) => value(region)))),
+  );
+}
+
 function select(index) {
   state.scan = index;
   const scan = scans[index];
@@ -128,6 +164,7 @@ function select(index) {
       ? `${number(scan.shown)} of ${number(scan.points)} points shown, the highest-scoring among them`
       : `all ${number(scan.points)} points shown`;
   details(scan);
+  tabulate(scan);
   reset();
   for (const button of element("scans").querySelectorAll("button")) {
     button.setAttribute("aria-current", String(Number(button.dataset.index) === index));
