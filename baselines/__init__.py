@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .memory_bank import FPFHMemoryBank
+from .mvr import MVR, MVRConfig
 
-__all__ = ["FPFHMemoryBank"]
+__all__ = ["MVR", "FPFHMemoryBank", "MVRConfig"]

@@ -1,0 +1,82 @@
+"""Learning to restore what a frozen teacher says of a normal part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pointadplus.detection import FitProgress
+
+from .config import MVRConfig
+from .encoders import Encoder
+from .loss import easy_share, hard_mining_cosine
+from .network import Student, grouped
+from .optimizer import StableAdamW, scheduled_rate
+
+
+def new_student(encoder: Encoder, config: MVRConfig) -> Student:
+    """A student of the teacher with fresh weights from the seed; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return Student(encoder.width, encoder.heads, len(encoder.layers), config.dropout)
+
+
+def train_student(
+    student: Student,
+    encoder: Encoder,
+    tokens: Sequence[Float[Tensor, "layers v n width"]],
+    config: MVRConfig,
+    progress: FitProgress | None = None,
+) -> list[float]:
+    """Train on what the teacher gave for some looks; the teacher itself does not run again.
+
+    Args:
+        student: trained in place.
+        encoder: the teacher.
+        tokens: of each look, all its views.
+        config: steps, batch, rates and the loss.
+        progress: told of each step.
+
+    Returns:
+        The loss of each step.
+    """
+    optimizer = StableAdamW(student.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    places = [(look, view) for look, found in enumerate(tokens) for view in range(found.shape[1])]
+    generator = torch.Generator().manual_seed(config.seed)
+    start, losses = time.perf_counter(), []
+    student.train()
+    with torch.random.fork_rng(devices=[]):  # dropout draws from the global state
+        torch.manual_seed(config.seed)
+        for step in range(config.steps):
+            rate = scheduled_rate(step, config.steps, config.learning_rate, config.final_rate, config.warmup)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            chosen = torch.randint(len(places), (config.batch,), generator=generator).tolist()
+            batch = torch.stack([tokens[look][:, view] for look, view in (places[each] for each in chosen)], 1).float()
+            with encoder.autocast():
+                restored = student(batch)
+            easy = easy_share(step, config.hard, config.hard_warmup)
+            loss = hard_mining_cosine(
+                patches(batch, encoder, config), patches(restored, encoder, config), easy, config.shrink
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(student.parameters(), config.clip)
+            optimizer.step()
+            losses.append(loss.item())
+            if progress is not None:
+                spent = time.perf_counter() - start
+                progress(step + 1, config.steps, losses[-1], spent / (step + 1) * (config.steps - step - 1))
+    student.eval()
+    return losses
+
+
+def patches(
+    layers: Float[Tensor, "layers b n width"], encoder: Encoder, config: MVRConfig
+) -> Float[Tensor, "groups b hw width"]:
+    """The maps that are compared: layers averaged in groups, without class token and registers."""
+    return grouped(layers[:, :, encoder.prefix :], config.groups)

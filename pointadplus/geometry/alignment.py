@@ -1,0 +1,265 @@
+"""Bringing a scan into the pose of a reference: features, hypotheses from pairs of points with normals, and ICP."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from scipy.spatial import KDTree
+from torch import Tensor
+
+from ..errors import ConfigError
+from .descriptors import outward_normals, point_histograms
+from .registration import Transform, kabsch
+from .sampling import canonical_order
+from .spacing import point_spacing
+
+SUPPORT = 4  # points that give a keypoint its normal, for each keypoint
+MATCHES = 2  # of a keypoint of the source, in the reference
+DRAWS = 1 << 19  # pairs of matches
+JUDGED_BY = 512  # matches that hypotheses are judged by
+APART = 8.0  # degrees, and percent of the diagonal, from which on two motions are two
+SHORTEST = 0.1  # of a pair that a motion is taken from, as a share of the diagonal
+ANGLES = 0.15  # by which cosines between normals and pairs may differ
+# Each round of refinement: points it looks at, motions that stay, steps, and the residual that halves a weight at its
+# start and at its end, as shares of the diagonal.
+ROUNDS = ((512, 12, 12, 0.03, 0.015), (2048, 4, 12, 0.015, 0.006), (8192, 1, 15, 0.006, 0.003))
+
+
+@dataclass(frozen=True)
+class AlignmentConfig:
+    """How scans are brought into the pose of a reference.
+
+    Attributes:
+        keypoints: of the reference; a scan gets as many as make it equally dense.
+        hypotheses: motions that matches propose, at most.
+        tolerance: how far a moved match may lie from where it should, as a share of the reference's diagonal.
+        seed: of all draws.
+    """
+
+    keypoints: int = 4096
+    hypotheses: int = 4096
+    tolerance: float = 0.025
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        ranges = {"keypoints": (64, 1 << 17), "hypotheses": (1, 1 << 20), "tolerance": (1e-4, 0.5)}
+        for name, (low, high) in ranges.items():
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(
+                    "option out of range",
+                    where=f"AlignmentConfig.{name}",
+                    expected=f"{low:g} to {high:g}",
+                    found=getattr(self, name),
+                )
+
+
+class _Keypoints(NamedTuple):
+    points: Tensor
+    normals: Tensor
+    features: Tensor
+
+
+class Reference:
+    """A cloud that others are aligned to: `Reference(points).align(scan)` moves the scan onto it.
+
+    Only the scan has to lie on the reference, not the reverse, so that a scan of one side finds its place.
+
+    Args:
+        points: (N, 3), of any unit.
+        config: how.
+    """
+
+    def __init__(self, points: Float[Tensor, "n 3"], config: AlignmentConfig | None = None) -> None:
+        self.config = config or AlignmentConfig()
+        self._middle = points.double().mean(0)
+        centred = points.double() - self._middle
+        self._unit = max(float((12.0 * centred.square().sum(1).mean()).sqrt()), 1e-30)  # see PointCloud.normalization
+        order = canonical_order(points, self.config.seed)
+        self._points = (centred[order] / self._unit).float()
+        count = min(self.config.keypoints, len(points))
+        self._spacing = point_spacing(self._points[:count])
+        self._keys = self._describe(self._points, count)
+        surface = self._points[: max(count, 1 << 15)]
+        self._tree = KDTree(surface.numpy(), balanced_tree=False, compact_nodes=False)
+        self._normals = outward_normals(surface, len(surface)).double()
+        self._surface = surface.double()
+
+    def align(self, scan: Float[Tensor, "n 3"]) -> Transform:
+        """The motion that brings a scan of the same part, in the same unit, onto the reference.
+
+        Proposals come from pairs of matched keypoints with their normals and from the principal axes of both clouds;
+        the ones that bring the scan's surface nearest are refined by ICP with robust weights (point to plane, Chen and
+        Medioni, 1992; weights of Geman and McClure, 1987), and the nearest is taken. Of the poses of a symmetric
+        object any is as good.
+        """
+        middle = scan.double().mean(0)
+        order = canonical_order(scan, self.config.seed)
+        points = ((scan.double() - middle)[order] / self._unit).float()
+        dense = len(points) * (point_spacing(points) / max(self._spacing, 1e-30)) ** 2
+        count = int(min(max(64, round(dense)), 2 * self.config.keypoints, len(points)))
+        rotations, translations = self._propose(self._describe(points, count), points)
+        for sample, kept, steps, start, end in ROUNDS:
+            some = points[:sample].double()
+            best = self._residuals(some, rotations, translations, start).argsort(stable=True)[:kept]
+            rotations, translations = self._refine(some, rotations[best], translations[best], steps, start, end)
+        best = int(self._residuals(points[: ROUNDS[-1][0]].double(), rotations, translations, end).argmin())
+        rotation = rotations[best]
+        return Transform(rotation, translations[best] * self._unit + self._middle - rotation @ middle)
+
+    def distances(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
+        """How far each of the points lies from the reference's surface, in their unit: from the nearest tangent plane,
+        but no nearer than that is flat. (N,) float32."""
+        local = ((points.double() - self._middle) / self._unit).float()
+        near, index = self._tree.query(local.numpy(), workers=-1)
+        plane = ((local.double() - self._surface[index]) * self._normals[index]).sum(1).abs()
+        gap = (torch.from_numpy(near) - 2 * self._spacing).clamp_min(0)
+        return (torch.maximum(plane, gap) * self._unit).float()
+
+    def _describe(self, points: Tensor, count: int) -> _Keypoints:
+        nodes = points[:count]
+        normals = outward_normals(points[: SUPPORT * count], count)
+        return _Keypoints(nodes, normals, torch.cat(point_histograms(nodes, normals), 1))
+
+    def _propose(self, keys: _Keypoints, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotations (H, 3, 3) and translations (H, 3) worth a closer look, float64."""
+        target = self._keys
+        index = torch.cat(
+            [
+                torch.cdist(part, target.features).topk(min(MATCHES, len(target.features)), largest=False).indices
+                for part in keys.features.split(1024)
+            ]
+        )
+        own = torch.arange(len(keys.points)).repeat_interleave(index.shape[1])
+        p, n = keys.points[own], keys.normals[own]
+        q, m = target.points[index.flatten()], target.normals[index.flatten()]
+        rotations, translations = _from_axes(points, self._points)
+        generator = torch.Generator().manual_seed(self.config.seed)
+        pairs = torch.randint(len(p), (DRAWS, 2), generator=generator)
+        pairs = pairs[_compatible(p, n, q, m, pairs, self.config.tolerance)][: self.config.hypotheses]
+        if len(pairs) == 0:
+            return rotations, translations
+        some = torch.randperm(len(p), generator=generator)[:JUDGED_BY]
+        found = kabsch(_oriented(p, n, pairs), _oriented(q, m, pairs))
+        agree = torch.cat(
+            [
+                _agreement(p[some], n[some], q[some], m[some], r, t, self.config.tolerance)
+                for r, t in zip(found[0].split(256), found[1].split(256), strict=True)
+            ]
+        )
+        kept = _distinct(*found, agree.argsort(descending=True, stable=True)[:256])
+        return torch.cat([rotations, found[0][kept]]), torch.cat([translations, found[1][kept]])
+
+    def _residuals(self, points: Tensor, rotations: Tensor, translations: Tensor, cut: float) -> Tensor:
+        """Mean distance from moved points to the reference, each counted up to `cut`. (H,)."""
+        moved = points @ rotations.mT + translations[:, None]
+        near, _ = self._tree.query(moved.float().numpy(), workers=-1, distance_upper_bound=cut)
+        return torch.from_numpy(near).clamp_max(cut).mean(1)
+
+    def _refine(
+        self, points: Tensor, rotations: Tensor, translations: Tensor, steps: int, start: float, end: float
+    ) -> tuple[Tensor, Tensor]:
+        """Some steps of ICP from each of several motions at once, the residual that halves a weight going down."""
+        for step in range(steps):
+            scale = start * (end / start) ** (step / max(1, steps - 1))
+            moved = points @ rotations.mT + translations[:, None]
+            near, index = self._tree.query(moved.float().numpy(), workers=-1)
+            normals, offset = self._normals[index], moved - self._surface[index]
+            weight = (1 + torch.from_numpy(near / scale) ** 2) ** -2
+            residual = (offset * normals).sum(-1)
+            jacobian = torch.cat([torch.linalg.cross(moved, normals), normals], -1)
+            weighted = jacobian * weight[..., None]
+            square = weighted.mT @ jacobian
+            # A direction that the surface says nothing about (a turn about its axis) stays where it is.
+            damping = 1e-4 * square.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(6).double()
+            twist = torch.linalg.solve(
+                square + damping + 1e-12 * torch.eye(6).double(), -(weighted.mT @ residual[..., None])
+            )[..., 0]
+            turn = torch.linalg.matrix_exp(_cross_matrices(twist[:, :3]))
+            rotations = turn @ rotations
+            translations = (turn @ translations[..., None])[..., 0] + twist[:, 3:]
+        return rotations, translations
+
+
+def register(
+    source: Float[Tensor, "n 3"], target: Float[Tensor, "m 3"], config: AlignmentConfig | None = None
+) -> Transform:
+    """The motion that brings one cloud onto another; `Reference` keeps what several scans share."""
+    return Reference(target, config).align(source)
+
+
+def _from_axes(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The 24 ways to lay the principal axes of two clouds upon each other."""
+    frames = []
+    for points in (source.double(), target.double()):
+        middle = points.mean(0)
+        axes = torch.linalg.eigh((points - middle).T @ (points - middle))[1]
+        axes[:, 2] *= torch.linalg.det(axes).sign()
+        frames.append((axes, middle))
+    (own, own_middle), (other, other_middle) = frames
+    rotations = other @ _cube_rotations() @ own.T
+    return rotations, other_middle - (rotations @ own_middle)
+
+
+def _cube_rotations() -> Float[Tensor, "24 3 3"]:
+    """All rotations of a cube."""
+    orders = torch.tensor([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
+    signs = torch.cartesian_prod(*[torch.tensor([1.0, -1.0], dtype=torch.float64)] * 3)
+    every = (torch.eye(3, dtype=torch.float64)[orders][:, None] * signs[:, :, None]).flatten(0, 1)
+    return every[torch.linalg.det(every) > 0]
+
+
+def _compatible(p: Tensor, n: Tensor, q: Tensor, m: Tensor, pairs: Tensor, tolerance: float) -> Tensor:
+    """Which pairs of matches are alike as pairs of points with normals (Drost et al., 2010): (K,) bool."""
+    measured = []
+    for points, normals in ((p, n), (q, m)):
+        first, second = pairs.unbind(1)
+        between = points[second] - points[first]
+        length = between.square().sum(1).sqrt()
+        unit = between / length.clamp_min(1e-12)[:, None]
+        a, b = normals[first], normals[second]
+        measured.append((length, (a * unit).sum(1), (b * unit).sum(1), (a * b).sum(1)))
+    (length, *angles), (other_length, *other_angles) = measured
+    fits = ((length - other_length).abs() < tolerance) & (length > SHORTEST)
+    for one, other in zip(angles, other_angles, strict=True):
+        fits &= (one - other).abs() < ANGLES
+    return fits
+
+
+def _oriented(points: Tensor, normals: Tensor, pairs: Tensor) -> Float[Tensor, "h 4 3"]:
+    """Two points and the tips of their normals, which are as long as the points lie apart."""
+    ends = points[pairs]
+    length = (ends[:, 1] - ends[:, 0]).square().sum(1).sqrt()
+    return torch.cat([ends, ends + normals[pairs] * length[:, None, None]], 1)
+
+
+def _agreement(
+    p: Tensor, n: Tensor, q: Tensor, m: Tensor, rotations: Tensor, translations: Tensor, tolerance: float
+) -> Tensor:
+    """How many matches each motion brings together, normals within 45°: (H,)."""
+    turned, moved = rotations.float(), translations.float()[:, None]
+    near = (p @ turned.mT + moved - q).square().sum(-1) < tolerance**2
+    return (near & ((n @ turned.mT * m).sum(-1) > 0.7)).sum(1)
+
+
+def _distinct(rotations: Tensor, translations: Tensor, ranked: Tensor, limit: int = 48) -> Tensor:
+    """The first of the ranked motions, without those that are nearly one before them."""
+    turns, shifts = rotations[ranked], translations[ranked]
+    traces = turns.flatten(1) @ turns.flatten(1).T  # of R_i R_jᵀ, which is 1 + 2 cos of the angle between both
+    alike = ((traces > 1 + 2 * math.cos(math.radians(APART))) & (torch.cdist(shifts, shifts) < APART / 100)).numpy()
+    kept: list[int] = []
+    for candidate in range(len(ranked)):
+        if not alike[candidate, kept].any():
+            kept.append(candidate)
+            if len(kept) == limit:
+                break
+    return ranked[kept]
+
+
+def _cross_matrices(vectors: Float[Tensor, "h 3"]) -> Float[Tensor, "h 3 3"]:
+    x, y, z = vectors.unbind(1)
+    zero = torch.zeros_like(x)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], 1).unflatten(1, (3, 3))
