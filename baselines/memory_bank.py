@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pointadplus.clip.files import read_safetensors
 from pointadplus.cloud import PointCloud
-from pointadplus.detection import AnomalyDetector, Detection, as_cloud
+from pointadplus.detection import AnomalyDetector, Detection, FitProgress, as_cloud
 from pointadplus.errors import ConfigError, WeightsError
 from pointadplus.fusion import top_mean
 from pointadplus.geometry.descriptors import outward_normals, point_histograms
@@ -61,13 +61,14 @@ class FPFHMemoryBank(AnomalyDetector):
     """
 
     few_shot = True
+    Config = MemoryBankConfig
 
     def __init__(self, config: MemoryBankConfig | None = None) -> None:
         self.config = config or MemoryBankConfig()
         self.bank: Tensor | None = None
 
-    def fit(self, normals: Iterable[Any]) -> Self:
-        """Remember normal scans (anything that `score` takes).
+    def fit(self, normals: Iterable[Any], progress: FitProgress | None = None) -> Self:
+        """Remember normal scans (anything that `score` takes); there are no steps to tell of.
 
         Raises:
             ConfigError: no scan given.

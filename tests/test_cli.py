@@ -238,7 +238,7 @@ def test_evaluate_prints_markdown_and_writes_json(tmp_path: Path) -> None:
     assert "| cup0" in result.out
     assert json.loads((tmp_path / "result.json").read_text())
     assert run(*arguments, "--categories", "saucer").code == 1
-    assert run(*arguments, "--method", "magic").err.startswith("error: --method: unknown method; expected: zero-shot")
+    assert "unknown method; expected: fpfh-memory-bank, mvr" in run(*arguments, "--method", "magic").err
     assert run("evaluate", "--dataset", "nothing", "--root", root).code == 1
 
 

@@ -22,13 +22,12 @@ MODULES = {
 
 # A room imports rooms of lower floors and its own. Packages and single files are rooms alike.
 FLOORS = (
-    ("errors", "cloud", "geometry", "config"),
-    ("render", "clip", "io", "mesh", "detection"),
+    ("errors", "cloud", "geometry", "config", "files"),
+    ("render", "clip", "io", "mesh", "detection", "regions", "calibration"),
     ("prompts", "data", "synthesis", "observation"),
-    ("model", "fusion", "explanation", "colors"),
-    ("training", "evaluation", "report", "detector", "batch"),
+    ("model", "fusion", "explanation", "colors", "naming"),
+    ("training", "evaluation", "report", "detector", "batch", "methods"),
     ("protocols",),
-    ("cli_output",),
     ("cli",),
     ("__main__",),
 )
