@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from baselines_reference import MemoryBank, SelfReference, SurfaceVariation
 
-from baselines import FPFHMemoryBank
+from baselines import MVR, FPFHMemoryBank, Reg2Inv
 from pointadplus.data import Sample, open_dataset
 from pointadplus.errors import PointADPlusError
 from pointadplus.evaluation import BenchmarkResult, evaluate
@@ -40,6 +40,8 @@ def zero_shot() -> Scorer:
 METHODS: Mapping[str, Callable[[], Scorer]] = {
     "pointad+": zero_shot,
     "memory-bank": FPFHMemoryBank,
+    "mvr": MVR,
+    "reg2inv": Reg2Inv,
     "surface-variation": SurfaceVariation,
     "fpfh-self-reference": SelfReference,
     "fpfh-memory-bank": MemoryBank,
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         results = {}
         for name in args.methods:
             result = evaluate(METHODS[name](), dataset, categories=args.categories, progress=show(name))
-            results[name] = replace(result, notes=notes)
+            results[name] = replace(result, notes={**result.notes, **notes})
     except PointADPlusError as error:
         sys.exit(f"real_objects.py: {error}")
     text = report(results)

@@ -81,7 +81,7 @@ class TimmEncoder:
         name: which weights these are.
     """
 
-    channels = ("depth",)
+    channels: tuple[str, ...] = ("depth",)
 
     def __init__(
         self, model: nn.Module, layers: tuple[int, ...] = (), precision: str = "auto", name: str = "timm"
@@ -140,7 +140,7 @@ def load_encoder(source: str, image_size: int, layers: tuple[int, ...] = (), pre
     return encoder
 
 
-def _timm_model(name: str, file: str, image_size: int) -> nn.Module:
+def _timm_model(name: str, file: str, image_size: int) -> Any:
     if not timm.is_model(name):
         raise ConfigError(
             "unknown model", where="MVRConfig.encoder", expected="a name in timm.list_models()", found=name
@@ -156,7 +156,7 @@ def _timm_model(name: str, file: str, image_size: int) -> nn.Module:
                 found=f"{type(error).__name__}: {error}".splitlines()[0],
                 hint=f"fetch model.safetensors of timm/{name} where there is a network, and give 'timm:{name}@FILE'",
             ) from error
-    model = timm.create_model(name, pretrained=False, **options)
+    model: Any = timm.create_model(name, pretrained=False, **options)
     state, _ = read_safetensors(Path(file))
     check_finite(state, Path(file))
     try:

@@ -78,8 +78,11 @@ def evaluate(
         )
     clouds: list[CloudResult] = []
     tables: dict[str, _Tables] = {}
+    fitting: list[float] = []  # seconds, a category
     for name, samples in tests.items():
+        start = time.perf_counter()
         ready = _fitted(detector, dataset, name)
+        fitting.append(time.perf_counter() - start)
         kinds = len({sample.kind for sample in samples if sample.label})
         own: list[CloudResult] = []
         points: dict[str, _Points] = {}
@@ -105,6 +108,8 @@ def evaluate(
             tables.setdefault(key, _Tables()).add(name, key, own, points.pop(key))
     maps = {key: table.close(_object_figures(key, clouds)[0]) for key, table in tables.items()}
     notes = _notes(tables.values())
+    if getattr(detector, "few_shot", False):
+        notes["fitted"] = f"to each category anew, in {sum(fitting) / len(fitting):.1f} s on average"
     if left_out:
         notes["left out, for it was trained on them"] = ", ".join(left_out)
     return BenchmarkResult(type(detector).__name__, dataset.name, maps, tuple(clouds), notes)

@@ -1,0 +1,246 @@
+"""`Reg2Inv`: distance of each point, registered, to a bank of positions and rotation-invariant features."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pointadplus.clip.files import read_safetensors
+from pointadplus.cloud import PointCloud
+from pointadplus.detection import AnomalyDetector, Detection, FitProgress, as_cloud
+from pointadplus.errors import ConfigError, WeightsError
+
+from .config import Reg2InvConfig
+from .coreset import greedy_coreset
+from .model import Reg2InvNet, neighborhoods
+from .pose import Prototype
+from .scan import Scan, read_scan, surface_normals, thinned
+from .scoring import bank_items, inside_boundary, largest_norm, neighbor_means, squared_distances
+from .training import Checkpoints, train
+from .weights import EMBEDDED, load_network, network_from_state, read_config
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_FORMAT = "pointadplus.reg2inv"
+_NETWORK = "network/"
+
+
+class Reg2Inv(AnomalyDetector):
+    """Registration-induced, rotation-invariant features (Yu, Chen et al., NeurIPS 2025), learned on a few normal scans.
+
+    Args:
+        config: of the method; None: the one that the weights come with, else `Reg2InvConfig.small()` on a CPU and
+            `Reg2InvConfig.paper()` on CUDA.
+        weights: of a network that `weights.save_network` or `convert.convert_checkpoint` wrote; None: those inside the
+            package, if it has any, until `fit` learns others.
+        device: of the network; None: CUDA where there is one.
+
+    Raises:
+        WeightsError: the weights cannot be read, or are of another network than the config's.
+
+    Example:
+        >>> Reg2Inv().fit(["good1.ply", "good2.ply"], train=True).score("scan.ply")  # doctest: +SKIP
+    """
+
+    few_shot = True
+    Config = Reg2InvConfig
+
+    def __init__(
+        self,
+        config: Reg2InvConfig | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        *,
+        device: str | None = None,
+    ) -> None:
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self._asked, self._weights = config, weights
+        network = None if weights is None else load_network(weights, config).to(self.device)
+        if config is None:
+            config = network.config if network else default_config(self.device)
+        self.config, self.network = config, network
+        self.bank: Tensor | None = None
+        self._prototype: Prototype | None = None
+        self._norms = (1.0, 1.0)
+
+    def fit(
+        self,
+        normals: Iterable[Any],
+        progress: FitProgress | None = None,
+        train: bool | None = None,
+        *,
+        checkpoints: Checkpoints | None = None,
+    ) -> Self:
+        """Remember normal scans (anything that `score` takes), the first of which is the prototype.
+
+        Args:
+            normals: scans of one part.
+            progress: called after each step of the training with steps done, all steps, the loss and seconds left.
+            train: learn the network on the scans; False takes the weights that were given, or those inside the
+                package; None learns only where there are neither.
+            checkpoints: a file that the training goes on from and writes to.
+
+        Raises:
+            ConfigError: no scan given, or no weights where there shall be no training.
+            WeightsError: a checkpoint of another run, or a training that diverged.
+        """
+        clouds = [as_cloud(scan) for scan in normals]
+        if not clouds:
+            raise ConfigError(
+                "nothing to learn from", where="Reg2Inv.fit", expected="at least one normal scan", found="none"
+            )
+        has_weights = self._weights is not None or EMBEDDED.is_file()
+        learn = not has_weights if train is None else train
+        network = None if learn else self._ready_network()
+        scans = self._read(clouds)
+        if network is None:
+            network = self._learn(scans, progress, checkpoints)
+        by_network = learn or self._weights is not None
+        if self.config.registration != "auto":
+            by_network = self.config.registration == "network"
+        self.network, prototype = network, Prototype(scans[0], network, by_network)
+        read = [self._observe(scan, prototype) for scan in scans]
+        positions, features = (torch.cat(parts) for parts in zip(*((p, f) for _, p, f in read), strict=True))
+        self._norms = largest_norm(positions), largest_norm(features)
+        items = bank_items(positions, features, *self._norms)
+        scoring = self.config.scoring
+        kept = greedy_coreset(
+            items, scoring.bank, projection=scoring.projection, starts=scoring.starts, seed=self.config.seed
+        )
+        self.bank, self._prototype = items[kept], prototype
+        return self
+
+    def score_cloud(self, cloud: PointCloud) -> Detection:
+        """Score one cloud.
+
+        Raises:
+            ConfigError: not fitted yet.
+        """
+        bank, prototype = self._fitted("score")
+        start, scoring = time.perf_counter(), self.config.scoring
+        scan = read_scan(cloud.points, self.config, prototype.scan.radius)
+        read = time.perf_counter()
+        points, positions, features = self._observe(scan, prototype)
+        observed = time.perf_counter()
+        kept = inside_boundary(points, scoring.boundary_neighbors)
+        kept = kept if bool(kept.any()) else ~kept
+        items = bank_items(positions[kept], features[kept], *self._norms)
+        distances = squared_distances(items, bank, scoring.nearest)
+        pooled = neighbor_means(distances, points[kept], points[kept], scoring.pooled)
+        spread = neighbor_means(distances, points[kept], scan.apply(cloud.points), scoring.interpolated)
+        highest = float(pooled.max())
+        seconds = {
+            "normals": read - start,
+            "features and registration": observed - read,
+            "scores": time.perf_counter() - observed,
+        }
+        return Detection(
+            highest / (highest + scoring.scale),
+            cloud.to_rows(spread / (spread + scoring.scale)),
+            cloud,
+            seconds=seconds,
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network, the bank and the prototype as safetensors, the config in the metadata.
+
+        Raises:
+            ConfigError: not fitted yet.
+        """
+        bank, prototype = self._fitted("save")
+        scan, network = prototype.scan, prototype.network
+        tensors = {"bank": bank, "points": scan.points, "normals": scan.normals}
+        tensors |= {_NETWORK + key: value.detach().cpu() for key, value in network.state_dict().items()}
+        card = {
+            "config": asdict(self.config),
+            "radius": scan.radius,
+            "norms": self._norms,
+            "by_network": prototype.by_network,
+        }
+        save_file({key: value.contiguous() for key, value in tensors.items()}, path, {_FORMAT: json.dumps(card)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            WeightsError: not such a file.
+        """
+        state, metadata = read_safetensors(Path(path))
+        if _FORMAT not in metadata or not {"bank", "points", "normals"} <= state.keys():
+            raise WeightsError(
+                "not a Reg2Inv detector", where=path, expected=f"metadata {_FORMAT!r}", found=sorted(metadata)
+            )
+        try:
+            card = json.loads(metadata[_FORMAT])
+            config = read_config(json.dumps(card["config"]), path)
+            radius, by_network = float(card["radius"]), bool(card["by_network"])
+            position_norm, feature_norm = (float(each) for each in card["norms"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise WeightsError("the card of the detector cannot be read", where=path, found=error) from error
+        detector = cls(config)
+        weights = {key.removeprefix(_NETWORK): value for key, value in state.items() if key.startswith(_NETWORK)}
+        network = network_from_state(weights, config, path).to(detector.device)
+        scan = Scan(state["points"], state["normals"], radius, torch.zeros(3, dtype=torch.float64), torch.eye(3))
+        detector.network, detector.bank = network, state["bank"]
+        detector._prototype, detector._norms = Prototype(scan, network, by_network), (position_norm, feature_norm)
+        return detector
+
+    def _ready_network(self) -> Reg2InvNet:
+        """The network that was given, or the embedded one; the config becomes the one it comes with."""
+        if self._weights is None and not EMBEDDED.is_file():
+            raise ConfigError(
+                "there are no weights to take features from",
+                where="Reg2Inv.fit",
+                expected="train=True, or weights",
+                found="neither",
+            )
+        network = load_network(self._weights or EMBEDDED, self._asked).to(self.device)
+        self.config = network.config
+        return network
+
+    def _read(self, clouds: list[PointCloud]) -> list[Scan]:
+        """Normalise scans, all by the radius of the first."""
+        first = read_scan(clouds[0].points, self.config)
+        return [first, *(read_scan(cloud.points, self.config, first.radius) for cloud in clouds[1:])]
+
+    def _learn(self, scans: list[Scan], progress: FitProgress | None, checkpoints: Checkpoints | None) -> Reg2InvNet:
+        # In training each scan fills the unit ball by itself, as released.
+        own = [scan.points.square().sum(1).max().sqrt().clamp_min(1e-30) for scan in scans]
+        filled = [replace(scan, points=scan.points / norm) for scan, norm in zip(scans, own, strict=True)]
+        return train(filled, self.config, progress=progress, checkpoints=checkpoints, device=self.device)
+
+    def _fitted(self, name: str) -> tuple[Tensor, Prototype]:
+        if self.bank is None or self._prototype is None:
+            raise ConfigError(
+                "the memory bank is empty", where=f"Reg2Inv.{name}", hint="call fit with normal scans first"
+            )
+        return self.bank, self._prototype
+
+    @torch.no_grad()
+    def _observe(
+        self, scan: Scan, prototype: Prototype
+    ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"], Float[Tensor, "n c"]]:
+        """The points at the network's resolution, where the prototype has them, and their features."""
+        config = self.config
+        points, sides = thinned(scan.points, scan.normals, config.voxel)
+        normals = surface_normals(points, sides, config.network.normal_neighbors)
+        features = prototype.network.riconv(neighborhoods(points, normals, config).to(self.device)).cpu()
+        if scan is prototype.scan:
+            return points, points, features
+        return points, prototype.motion(scan, points, normals).apply(points), features
+
+
+def default_config(device: str) -> Reg2InvConfig:
+    """The paper's size on CUDA, the small one elsewhere."""
+    return Reg2InvConfig.paper() if device.startswith("cuda") else Reg2InvConfig.small()
