@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from baselines_reference import MemoryBank, SelfReference, SurfaceVariation
 
-from baselines import MVR, FPFHMemoryBank, Reg2Inv
+from baselines import MVR, FPFHMemoryBank, Reg2Inv, SurfaceDeviation
 from pointadplus.data import Sample, open_dataset
 from pointadplus.errors import PointADPlusError
 from pointadplus.evaluation import BenchmarkResult, evaluate
@@ -40,6 +40,7 @@ def zero_shot() -> Scorer:
 METHODS: Mapping[str, Callable[[], Scorer]] = {
     "pointad+": zero_shot,
     "memory-bank": FPFHMemoryBank,
+    "surface-deviation": SurfaceDeviation,
     "mvr": MVR,
     "reg2inv": Reg2Inv,
     "surface-variation": SurfaceVariation,

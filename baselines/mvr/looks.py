@@ -74,15 +74,14 @@ class Looker:
             turn: a rotation about the reference's centre.
         """
         config = self.config
-        local = self.normalization.apply(points)
+        local = self.normalization.apply(points[canonical_order(points, config.seed)])
         if turn is not None:
             local = local @ turn.T
         # A scan of a part of the object gets a part of the nodes, for a neighbourhood is a number of neighbours.
         area = len(local) * (point_spacing(local) / self.spacing) ** 2 / config.support
         support_size = int(min(len(local), max(64, round(config.support * area))))
         count = int(min(support_size, max(64, round(config.nodes * area))))
-        order = canonical_order(local, config.seed).roll(-sample * count)
-        support = local[order[:support_size]]
+        support = local.roll(-sample * count, 0)[:support_size]
         if set(self.channels) & set(ATTRIBUTES):
             described = describe(support, count)
             drawn, attributes = PointCloud(support[:count], normals=described.normals), described.attributes

@@ -26,7 +26,10 @@ SHORTEST = 0.1  # of a pair that a motion is taken from, as a share of the diago
 ANGLES = 0.15  # by which cosines between normals and pairs may differ
 # Each round of refinement: points it looks at, motions that stay, steps, and the residual that halves a weight at its
 # start and at its end, as shares of the diagonal.
-ROUNDS = ((512, 12, 12, 0.03, 0.015), (2048, 4, 12, 0.015, 0.006), (8192, 1, 15, 0.006, 0.003))
+ROUNDS = ((512, 12, 12, 0.03, 0.015), (2048, 4, 12, 0.015, 0.006))
+TURNED = (768, 16, 10, 0.012, 0.005)
+LAST = (8192, 2, 15, 0.006, 0.003)
+TURNS = 72  # about each principal axis, that a pose is tried in: a wheel fits nearly as well by a wrong tooth
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,11 @@ class Reference:
 
     def __init__(self, points: Float[Tensor, "n 3"], config: AlignmentConfig | None = None) -> None:
         self.config = config or AlignmentConfig()
-        self._middle = points.double().mean(0)
-        centred = points.double() - self._middle
+        ordered = points[canonical_order(points, self.config.seed)].double()
+        self._middle = ordered.mean(0)
+        centred = ordered - self._middle
         self._unit = max(float((12.0 * centred.square().sum(1).mean()).sqrt()), 1e-30)  # see PointCloud.normalization
-        order = canonical_order(points, self.config.seed)
-        self._points = (centred[order] / self._unit).float()
+        self._points = (centred / self._unit).float()
         count = min(self.config.keypoints, len(points))
         self._spacing = point_spacing(self._points[:count])
         self._keys = self._describe(self._points, count)
@@ -87,6 +90,7 @@ class Reference:
         self._tree = KDTree(surface.numpy(), balanced_tree=False, compact_nodes=False)
         self._normals = outward_normals(surface, len(surface)).double()
         self._surface = surface.double()
+        self._grain = point_spacing(surface)
 
     def align(self, scan: Float[Tensor, "n 3"]) -> Transform:
         """The motion that brings a scan of the same part, in the same unit, onto the reference.
@@ -96,17 +100,23 @@ class Reference:
         Medioni, 1992; weights of Geman and McClure, 1987), and the nearest is taken. Of the poses of a symmetric
         object any is as good.
         """
-        middle = scan.double().mean(0)
-        order = canonical_order(scan, self.config.seed)
-        points = ((scan.double() - middle)[order] / self._unit).float()
+        ordered = scan[
+            canonical_order(scan, self.config.seed)
+        ].double()  # first, so that no sum rounds by another order
+        middle = ordered.mean(0)
+        points = ((ordered - middle) / self._unit).float()
         dense = len(points) * (point_spacing(points) / max(self._spacing, 1e-30)) ** 2
         count = int(min(max(64, round(dense)), 2 * self.config.keypoints, len(points)))
-        rotations, translations = self._propose(self._describe(points, count), points)
-        for sample, kept, steps, start, end in ROUNDS:
+        rotations, translations = self._propose(
+            self._describe(points, count), points, (middle - self._middle) / self._unit
+        )
+        for number, (sample, kept, steps, start, end) in enumerate((*ROUNDS, TURNED, LAST)):
             some = points[:sample].double()
-            best = self._residuals(some, rotations, translations, start).argsort(stable=True)[:kept]
+            if number == len(ROUNDS):
+                rotations, translations = self._turned(some, rotations, translations, start)
+            best = self._misfits(some, rotations, translations, start).argsort(stable=True)[:kept]
             rotations, translations = self._refine(some, rotations[best], translations[best], steps, start, end)
-        best = int(self._residuals(points[: ROUNDS[-1][0]].double(), rotations, translations, end).argmin())
+        best = int(self._misfits(points[: LAST[0]].double(), rotations, translations, LAST[-1]).argmin())
         rotation = rotations[best]
         return Transform(rotation, translations[best] * self._unit + self._middle - rotation @ middle)
 
@@ -114,18 +124,20 @@ class Reference:
         """How far each of the points lies from the reference's surface, in their unit: from the nearest tangent plane,
         but no nearer than that is flat. (N,) float32."""
         local = ((points.double() - self._middle) / self._unit).float()
-        near, index = self._tree.query(local.numpy(), workers=-1)
-        plane = ((local.double() - self._surface[index]) * self._normals[index]).sum(1).abs()
-        gap = (torch.from_numpy(near) - 2 * self._spacing).clamp_min(0)
-        return (torch.maximum(plane, gap) * self._unit).float()
+        return (self._off(local.double()) * self._unit).float()
+
+    def _off(self, moved: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b"]:
+        near, index = self._tree.query(moved.float().numpy(), workers=-1)
+        plane = ((moved - self._surface[index]) * self._normals[index]).sum(-1).abs()
+        return torch.maximum(plane, (torch.from_numpy(near) - 2 * self._grain).clamp_min(0))
 
     def _describe(self, points: Tensor, count: int) -> _Keypoints:
         nodes = points[:count]
         normals = outward_normals(points[: SUPPORT * count], count)
         return _Keypoints(nodes, normals, torch.cat(point_histograms(nodes, normals), 1))
 
-    def _propose(self, keys: _Keypoints, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotations (H, 3, 3) and translations (H, 3) worth a closer look, float64."""
+    def _propose(self, keys: _Keypoints, points: Tensor, middle: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotations (H, 3, 3) and translations (H, 3) worth a closer look, float64; `middle` undoes the centring."""
         target = self._keys
         index = torch.cat(
             [
@@ -137,6 +149,8 @@ class Reference:
         p, n = keys.points[own], keys.normals[own]
         q, m = target.points[index.flatten()], target.normals[index.flatten()]
         rotations, translations = _from_axes(points, self._points)
+        rotations = torch.cat([torch.eye(3, dtype=torch.float64)[None], rotations])  # a scan that is in its place
+        translations = torch.cat([middle[None], translations])
         generator = torch.Generator().manual_seed(self.config.seed)
         pairs = torch.randint(len(p), (DRAWS, 2), generator=generator)
         pairs = pairs[_compatible(p, n, q, m, pairs, self.config.tolerance)][: self.config.hypotheses]
@@ -153,11 +167,20 @@ class Reference:
         kept = _distinct(*found, agree.argsort(descending=True, stable=True)[:256])
         return torch.cat([rotations, found[0][kept]]), torch.cat([translations, found[1][kept]])
 
-    def _residuals(self, points: Tensor, rotations: Tensor, translations: Tensor, cut: float) -> Tensor:
-        """Mean distance from moved points to the reference, each counted up to `cut`. (H,)."""
-        moved = points @ rotations.mT + translations[:, None]
-        near, _ = self._tree.query(moved.float().numpy(), workers=-1, distance_upper_bound=cut)
-        return torch.from_numpy(near).clamp_max(cut).mean(1)
+    def _misfits(self, points: Tensor, rotations: Tensor, translations: Tensor, cut: float) -> Tensor:
+        """Mean distance from moved points to the reference's surface, each counted up to `cut`. (H,)."""
+        return self._off(points @ rotations.mT + translations[:, None]).clamp_max(cut).mean(1)
+
+    def _turned(self, points: Tensor, rotations: Tensor, translations: Tensor, cut: float) -> tuple[Tensor, Tensor]:
+        """The motions, and the best two of them, often one upside down, followed by turns about the principal axes."""
+        best = self._misfits(points, rotations, translations, cut).argsort(stable=True)[:2]
+        middle = self._points.double().mean(0)
+        angles = torch.arange(1, TURNS, dtype=torch.float64) * (2 * math.pi / TURNS)
+        axes = torch.linalg.eigh((self._points.double() - middle).T @ (self._points.double() - middle))[1].T
+        turns = torch.linalg.matrix_exp(_cross_matrices((angles[:, None, None] * axes).flatten(0, 1)))
+        turned = (turns[:, None] @ rotations[best]).flatten(0, 1)
+        moved = (turns @ (translations[best] - middle).T).mT.flatten(0, 1) + middle
+        return torch.cat([rotations, turned]), torch.cat([translations, moved])
 
     def _refine(
         self, points: Tensor, rotations: Tensor, translations: Tensor, steps: int, start: float, end: float

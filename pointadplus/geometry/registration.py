@@ -33,8 +33,10 @@ class Transform:
         return cls(torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
 
     def apply(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        """The moved points, (N, 3) in their own type."""
-        return (points.double() @ self.rotation.T + self.translation).to(points.dtype)
+        """The moved points, (N, 3) in their own type; each alone decides how it rounds, not its place."""
+        x, y, z = points.double().unbind(1)
+        rows = (x * a + y * b + z * c for a, b, c in self.rotation)
+        return (torch.stack(tuple(rows), 1) + self.translation).to(points.dtype)
 
     def inverse(self) -> Transform:
         """The motion back."""

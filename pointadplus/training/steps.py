@@ -41,7 +41,7 @@ class Run:
         """Of the checkpoint: step, seconds, config and tower."""
         return load_checkpoint(self.checkpoint, {}, None)
 
-    def log(self) -> list[dict[str, float]]:
+    def log(self) -> list[dict[str, int | float]]:
         """The losses so far, a row for each `LOGGED` steps."""
         return [json.loads(line) for line in (self.folder / "log.jsonl").read_text().splitlines()]
 
