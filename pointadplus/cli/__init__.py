@@ -91,7 +91,9 @@ def score(
 def fit(
     normals: Annotated[list[Path], typer.Option(help="A folder of normal scans of one part, or a scan; repeatable.")],
     out: Annotated[Path, typer.Option(help="The file to write, for `score --model`.")],
-    method: Annotated[str, typer.Option(help="mvr, reg2inv or fpfh-memory-bank.")] = "mvr",
+    method: Annotated[
+        str, typer.Option(help="surface-deviation, fpfh-memory-bank, mvr or reg2inv.")
+    ] = "surface-deviation",
     config: Annotated[Path | None, typer.Option(help="TOML of the method's config.")] = None,
 ) -> None:
     """Learn a part from a few normal scans of it."""
@@ -139,7 +141,7 @@ def evaluate(
     dataset: Annotated[str, typer.Option(help="Layout of the data, see `datasets list`.")],
     root: Annotated[Path, typer.Option(help="Folder of the data set.")],
     method: Annotated[
-        str, typer.Option(help="zero-shot; or mvr, reg2inv or fpfh-memory-bank, fitted to each category.")
+        str, typer.Option(help="zero-shot, or a few-shot method as `fit` has them, fitted to each category.")
     ] = "zero-shot",
     config: Annotated[Path | None, typer.Option(help="TOML of a few-shot method's config.")] = None,
     categories: Annotated[str | None, typer.Option(help="Comma-separated; all if left out.")] = None,
