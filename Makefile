@@ -35,8 +35,9 @@ $(BIN)/python:
 demo: install
 	$(BIN)/pointadplus demo --out demo
 
+# Two processes of one thread each: a file's tests stay together, for they share what took long to make.
 test: dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: dev
 	$(BIN)/ruff check .
