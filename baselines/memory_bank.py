@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from pointadplus.clip.files import read_safetensors
+from pointadplus.clip.files import read_safetensors, write_tensors
 from pointadplus.cloud import PointCloud
 from pointadplus.detection import AnomalyDetector, Detection, FitProgress, as_cloud
 from pointadplus.errors import ConfigError, WeightsError
@@ -121,7 +120,7 @@ class FPFHMemoryBank(AnomalyDetector):
             raise ConfigError(
                 "the memory bank is empty", where="FPFHMemoryBank.save", hint="call fit with normal scans first"
             )
-        save_file({"bank": self.bank.contiguous()}, path, {_FORMAT: json.dumps(asdict(self.config))})
+        write_tensors(Path(path), {"bank": self.bank}, {_FORMAT: json.dumps(asdict(self.config))})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

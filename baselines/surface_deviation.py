@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import save_file
 from torch import Tensor
 
-from pointadplus.clip.files import check_finite, read_safetensors
+from pointadplus.clip.files import check_finite, read_safetensors, write_tensors
 from pointadplus.cloud import PointCloud
 from pointadplus.config import from_table
 from pointadplus.detection import AnomalyDetector, Detection, FitProgress, as_cloud
@@ -208,7 +207,7 @@ class SurfaceDeviation(AnomalyDetector):
             "config": asdict(self.config), "scale": self._scale, "spacing": surface.spacing,
             "reference": self._first,
         }  # fmt: skip
-        save_file({key: value.contiguous() for key, value in tensors.items()}, path, {_FORMAT: json.dumps(header)})
+        write_tensors(Path(path), tensors, {_FORMAT: json.dumps(header)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from .clip.backbone import Backbone
-from .clip.files import check_finite, read_safetensors
+from .clip.files import check_finite, read_safetensors, write_tensors
 from .clip.weights import load_backbone
 from .cloud import PointCloud
 from .colors import observe_colors
@@ -209,10 +208,7 @@ class ZeroShotDetector(AnomalyDetector):
         state = {key: value.detach().cpu().half().contiguous() for key, value in self.model.state_dict().items()}
         check_finite(state, path)
         config = asdict(replace(self.config, digest=self.backbone.digest))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        save_file(state, temporary, {_FORMAT: json.dumps({**config, "card": card})})  # one entry: they have no order
-        os.replace(temporary, path)
+        write_tensors(path, state, {_FORMAT: json.dumps({**config, "card": card})})  # one entry: they have no order
         path.with_suffix(".json").write_text(json.dumps({"config": config, **card}, indent=1) + "\n")
 
     @classmethod

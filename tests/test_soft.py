@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pointadplus.errors import ConfigError
+from pointadplus.geometry.registration import rotation_from_axis_angle
 from pointadplus.render import Cameras, frame_cameras, rasterize, view_rotations
 from pointadplus.render.soft import (
     Fragments,
     rasterize_fragments,
-    rotation_from_axis_angle,
     soft_composite,
     soft_images,
 )

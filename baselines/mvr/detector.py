@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from pointadplus.clip.files import check_finite, read_safetensors
+from pointadplus.clip.files import check_finite, read_safetensors, write_tensors
 from pointadplus.cloud import Normalization, PointCloud
 from pointadplus.config import from_table
 from pointadplus.detection import AnomalyDetector, Detection, FitProgress, as_cloud
@@ -188,10 +187,7 @@ class MVR(AnomalyDetector):
             "spacing": part.looker.spacing,
             "scale": part.scale,
         }
-        temporary = Path(path).with_name(Path(path).name + ".tmp")
-        tensors = {key: value.contiguous().clone() for key, value in state.items()}
-        save_file(tensors, temporary, {_FORMAT: json.dumps(header)})
-        os.replace(temporary, path)
+        write_tensors(Path(path), {key: value.clone() for key, value in state.items()}, {_FORMAT: json.dumps(header)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], encoder: Encoder | None = None) -> Self:

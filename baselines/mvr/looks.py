@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pointadplus.cloud import Normalization, PointCloud
 from pointadplus.geometry.descriptors import ATTRIBUTES, describe, outward_normals
+from pointadplus.geometry.registration import rotation_from_axis_angle
 from pointadplus.geometry.sampling import canonical_order
 from pointadplus.geometry.spacing import point_spacing
 from pointadplus.render import Cameras, MultiViewRenderer, RenderConfig
@@ -97,9 +98,8 @@ class Looker:
 def small_turn(degrees: float, generator: torch.Generator) -> Float[Tensor, "3 3"]:
     """A rotation about a random axis by up to so many degrees."""
     axis = torch.nn.functional.normalize(torch.randn(3, generator=generator, dtype=torch.float64), dim=0)
-    x, y, z = (axis * torch.deg2rad(torch.tensor(degrees)) * torch.rand((), generator=generator)).tolist()
-    cross = torch.tensor([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]], dtype=torch.float64)
-    return torch.linalg.matrix_exp(cross).float()
+    angle = torch.deg2rad(torch.tensor(degrees)) * torch.rand((), generator=generator)
+    return rotation_from_axis_angle(angle * axis).float()
 
 
 def camera_tensors(cameras: Cameras) -> dict[str, Tensor]:

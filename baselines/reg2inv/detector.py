@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import save_file
 from torch import Tensor
 
-from pointadplus.clip.files import read_safetensors
+from pointadplus.clip.files import read_safetensors, write_tensors
 from pointadplus.cloud import PointCloud
 from pointadplus.detection import AnomalyDetector, Detection, FitProgress, as_cloud
 from pointadplus.errors import ConfigError, WeightsError
@@ -167,7 +166,7 @@ class Reg2Inv(AnomalyDetector):
             "norms": self._norms,
             "by_network": prototype.by_network,
         }
-        save_file({key: value.contiguous() for key, value in tensors.items()}, path, {_FORMAT: json.dumps(card)})
+        write_tensors(Path(path), tensors, {_FORMAT: json.dumps(card)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

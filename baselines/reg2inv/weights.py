@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors.torch import save_file
 from torch import Tensor
 
-from pointadplus.clip.files import check_finite, read_safetensors
+from pointadplus.clip.files import check_finite, read_safetensors, write_tensors
 from pointadplus.config import from_table
 from pointadplus.errors import ConfigError, WeightsError
 
@@ -24,8 +23,8 @@ EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "reg2inv.safetens
 
 def save_network(network: Reg2InvNet, path: str | os.PathLike[str]) -> None:
     """Write a network's weights and config."""
-    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    save_file(tensors, path, {FORMAT: json.dumps(asdict(network.config))})
+    tensors = {key: value.cpu() for key, value in network.state_dict().items()}
+    write_tensors(Path(path), tensors, {FORMAT: json.dumps(asdict(network.config))})
 
 
 def load_network(path: str | os.PathLike[str], config: Reg2InvConfig | None = None) -> Reg2InvNet:

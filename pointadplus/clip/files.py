@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from open_clip.model import CLIP
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import WeightsError
@@ -16,6 +18,14 @@ from .architecture import BackboneConfig, build_clip, causal_mask
 from .backbone import state_digest
 
 TABLE, ROWS = "token_embedding.weight", "token_rows"
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], card: dict[str, str]) -> None:
+    """Write a safetensors file whole or not at all, so that a run killed at any moment leaves no half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    save_file({key: value.detach().contiguous() for key, value in tensors.items()}, temporary, card)
+    os.replace(temporary, path)
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

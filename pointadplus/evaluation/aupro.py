@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
 from scipy.integrate import trapezoid
 from scipy.ndimage import label as label_pixels
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import roc_curve
 from torch import Tensor
 
 from ..errors import ConfigError
-from ..geometry.neighbors import knn
+from ..geometry.components import NEIGHBORS, connected_parts
 
 LIMIT = 0.3  # of the false positive rate, as in MVTec 3D-AD (Bergmann et al., 2022)
-NEIGHBORS = 12  # of the point graph
 
 
 def aupro(regions: np.ndarray, scores: np.ndarray, limit: float = LIMIT) -> float | None:
@@ -82,19 +78,7 @@ def cloud_regions(points: Float[Tensor, "n 3"], labels: Bool[Tensor, "n"], k: in
     The components of the graph that joins an anomalous point to the anomalous ones among its k nearest neighbours.
     No published protocol defines regions of unorganised clouds; this one is ours.
     """
-    found = torch.zeros(len(points), dtype=torch.int64)
-    own = labels.nonzero()[:, 0]
-    if not len(own):
-        return found
-    near = knn(points, points[own], min(k + 1, len(points)))[1]
-    number = torch.full((len(points),), -1)
-    number[own] = torch.arange(len(own))
-    target, source = number[near], torch.arange(len(own))[:, None].expand_as(near)
-    edges = target >= 0
-    pairs = source[edges].numpy(), target[edges].numpy()
-    graph = coo_array((np.ones(len(pairs[0])), pairs), shape=(len(own), len(own)))
-    found[own] = torch.from_numpy(connected_components(graph, directed=False)[1]).long() + 1
-    return found
+    return connected_parts(points, labels, k)
 
 
 def _region_shares(regions: np.ndarray) -> np.ndarray:

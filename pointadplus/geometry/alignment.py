@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from .descriptors import outward_normals, point_histograms
-from .registration import Transform, kabsch
+from .registration import Transform, kabsch, rotation_from_axis_angle
 from .sampling import canonical_order
 from .spacing import point_spacing
 
@@ -100,9 +100,8 @@ class Reference:
         Medioni, 1992; weights of Geman and McClure, 1987), and the nearest is taken. Of the poses of a symmetric
         object any is as good.
         """
-        ordered = scan[
-            canonical_order(scan, self.config.seed)
-        ].double()  # first, so that no sum rounds by another order
+        # First of all, so that no sum rounds by the order that the points came in.
+        ordered = scan[canonical_order(scan, self.config.seed)].double()
         middle = ordered.mean(0)
         points = ((ordered - middle) / self._unit).float()
         dense = len(points) * (point_spacing(points) / max(self._spacing, 1e-30)) ** 2
@@ -177,7 +176,7 @@ class Reference:
         middle = self._points.double().mean(0)
         angles = torch.arange(1, TURNS, dtype=torch.float64) * (2 * math.pi / TURNS)
         axes = torch.linalg.eigh((self._points.double() - middle).T @ (self._points.double() - middle))[1].T
-        turns = torch.linalg.matrix_exp(_cross_matrices((angles[:, None, None] * axes).flatten(0, 1)))
+        turns = rotation_from_axis_angle((angles[:, None, None] * axes).flatten(0, 1))
         turned = (turns[:, None] @ rotations[best]).flatten(0, 1)
         moved = (turns @ (translations[best] - middle).T).mT.flatten(0, 1) + middle
         return torch.cat([rotations, turned]), torch.cat([translations, moved])
@@ -201,7 +200,7 @@ class Reference:
             twist = torch.linalg.solve(
                 square + damping + 1e-12 * torch.eye(6).double(), -(weighted.mT @ residual[..., None])
             )[..., 0]
-            turn = torch.linalg.matrix_exp(_cross_matrices(twist[:, :3]))
+            turn = rotation_from_axis_angle(twist[:, :3])
             rotations = turn @ rotations
             translations = (turn @ translations[..., None])[..., 0] + twist[:, 3:]
         return rotations, translations
@@ -280,9 +279,3 @@ def _distinct(rotations: Tensor, translations: Tensor, ranked: Tensor, limit: in
             if len(kept) == limit:
                 break
     return ranked[kept]
-
-
-def _cross_matrices(vectors: Float[Tensor, "h 3"]) -> Float[Tensor, "h 3 3"]:
-    x, y, z = vectors.unbind(1)
-    zero = torch.zeros_like(x)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], 1).unflatten(1, (3, 3))

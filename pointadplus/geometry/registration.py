@@ -59,6 +59,18 @@ def rotation_angles(rotations: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b"]:
     return torch.rad2deg(torch.atan2(sine, rotations.diagonal(dim1=-2, dim2=-1).sum(-1) - 1))
 
 
+def rotation_from_axis_angle(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """Rotations about the vectors' directions by their lengths in radians, right-handed, differentiable also at 0.
+
+    The matrix exponential of the cross product's matrix (Rodrigues' formula; Murray, Li and Sastry, A Mathematical
+    Introduction to Robotic Manipulation, 1994, sec. 2.2).
+    """
+    x, y, z = axis_angle.unbind(-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1)
+    return torch.linalg.matrix_exp(cross.unflatten(-1, (3, 3)))
+
+
 def kabsch(
     source: Float[Tensor, "*b n 3"], target: Float[Tensor, "*b n 3"], weights: Float[Tensor, "*b n"] | None = None
 ) -> tuple[Float[Tensor, "*b 3 3"], Float[Tensor, "*b 3"]]:

@@ -1,5 +1,6 @@
 """From a cloud or a mesh to views: cameras, z-buffers, shading, and the point↔pixel map that ties both ends."""
 
+from ..geometry.registration import rotation_from_axis_angle
 from ..geometry.spacing import point_spacing
 from .best_view import best_view
 from .cameras import Cameras, frame_cameras
@@ -21,7 +22,7 @@ from .orientation import orient_normals
 from .rasterizer import rasterize
 from .renderer import MultiViewRenderer
 from .shading import shade
-from .soft import Fragments, rasterize_fragments, rotation_from_axis_angle, soft_composite, soft_images
+from .soft import Fragments, rasterize_fragments, soft_composite, soft_images
 from .view_sets import view_rotations
 from .views import Views
 

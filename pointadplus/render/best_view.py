@@ -13,10 +13,11 @@ from torch.nn.functional import normalize
 
 from ..errors import ConfigError
 from ..geometry.normals import estimate_normals
+from ..geometry.registration import rotation_from_axis_angle
 from ..geometry.spacing import point_spacing
 from .cameras import Cameras, frame_cameras, view_rotations
 from .correspondence import facing_weights
-from .soft import rotation_from_axis_angle, soft_images
+from .soft import soft_images
 
 # All ours.
 SIZE = 64  # pixels of the side of the images that are searched

@@ -161,18 +161,6 @@ def soft_images(
     return soft_composite(fragments, pixels, radius, values, sharpness=sharpness)
 
 
-def rotation_from_axis_angle(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
-    """Rotations about the vectors' directions by their lengths in radians, right-handed, differentiable also at 0.
-
-    The matrix exponential of the cross product's matrix (Rodrigues' formula; Murray, Li and Sastry, A Mathematical
-    Introduction to Robotic Manipulation, 1994, sec. 2.2).
-    """
-    x, y, z = axis_angle.unbind(-1)
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1)
-    return torch.linalg.matrix_exp(cross.unflatten(-1, (3, 3)))
-
-
 def _covered(
     pixels: Float[Tensor, "n 2"], squared: Float[Tensor, "n"], reach: int, size: int
 ) -> tuple[Int[Tensor, "m"], Int[Tensor, "m"]]:

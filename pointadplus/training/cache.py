@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Int
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from ..clip.files import write_tensors
 from ..cloud import Normalization
 from ..geometry.descriptors import Descriptors
 from ..observation import Picture
@@ -61,14 +59,6 @@ def save_picture(path: Path, labelled: LabelledPicture, origin: str = "") -> Non
     }
     card = {"family": labelled.family, "caption": labelled.caption, "kind": labelled.kind, "origin": origin}
     write_tensors(path, tensors, card)
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], card: dict[str, str]) -> None:
-    """Write a safetensors file whole or not at all, so that a run killed at any moment leaves no half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file({key: value.detach().contiguous() for key, value in tensors.items()}, temporary, card)
-    os.replace(temporary, path)
 
 
 def stored_origin(path: Path) -> str | None:

@@ -11,8 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from ..clip.files import write_tensors
 from ..errors import WeightsError
-from .cache import write_tensors
 
 
 def save_checkpoint(

@@ -15,12 +15,13 @@ from safetensors import safe_open
 from torch import Tensor
 
 from ..clip.backbone import Backbone
+from ..clip.files import write_tensors
 from ..data import Sample
 from ..geometry.aggregation import PointGraph
 from ..model import PointAD
 from ..observation import Observation, Observer, Picture
 from ..render import rasterize_labels
-from .cache import load_picture, stored_origin, write_tensors
+from .cache import load_picture, stored_origin
 from .pictures import patch_targets
 
 _FORMAT = 1  # of the files; counts up when what they hold changes
