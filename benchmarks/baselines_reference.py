@@ -1,4 +1,4 @@
-"""Three plain methods to compare with: no learning, only local shape, through Open3D and SciPy.
+"""Four plain methods to compare with: no learning, only local shape, through Open3D and SciPy, and symmetry.
 
 Each has the `score` of an `AnomalyDetector`, so that `pointadplus.evaluation.evaluate` measures all alike. Lengths are
 those of a cloud about 100 units across; other data is to be scaled first.
@@ -15,6 +15,11 @@ from torch import Tensor
 
 from pointadplus.cloud import PointCloud
 from pointadplus.detection import Detection
+from pointadplus.geometry.descriptors import describe
+from pointadplus.geometry.neighbors import interpolate
+from pointadplus.geometry.sampling import canonical_order
+from pointadplus.geometry.symmetry import SUPPORT, find_symmetries
+from pointadplus.geometry.symmetry_descriptors import SYMMETRY_COLUMNS, describe_symmetry
 
 TOP_SHARE = 0.01  # an object's score is the mean of this share of its highest point scores
 CHUNK = 1000  # rows of a distance matrix held at once
@@ -58,6 +63,24 @@ class SelfReference:
             distances.append(gap.topk(3, largest=False).values[:, 2])
         scores = _spread(points.numpy(), query.numpy(), torch.cat(distances).nan_to_num(posinf=0.0).numpy())
         return _detection(cloud, scores, _top_mean(scores) / np.median(scores), half=50.0)
+
+
+class Symmetry:
+    """How far a point's counterparts under the object's symmetries lie from its surface, the least of them.
+
+    This is one column of what the zero-shot detector's geometry layer reads, alone and without learning.
+    """
+
+    nodes = 8192
+
+    def score(self, cloud: PointCloud) -> Detection:
+        frame = cloud.normalization()
+        support = frame.apply(cloud.points[canonical_order(cloud.points, 0)])[:SUPPORT]
+        nodes = support[: self.nodes]
+        rows = describe_symmetry(find_symmetries(support), nodes, describe(support, len(nodes)))
+        column = rows[:, [SYMMETRY_COLUMNS.index("height_near_least")]]
+        scores = interpolate(column, nodes, frame.apply(cloud.points))[:, 0].numpy()
+        return _detection(cloud, scores, _top_mean(scores), half=1.0)
 
 
 class MemoryBank:

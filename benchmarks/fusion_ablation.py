@@ -1,27 +1,29 @@
-"""Choose how the layers are joined, on synthetic objects of families that no training saw.
+"""Choose how the layers are joined, on pairs of synthetic twins of families that no training saw; one look at each.
 
-Object figures are of all looks that the detector takes at an object, point figures of the first.
-
-python benchmarks/fusion_ablation.py --weights embedded --objects 160
+python benchmarks/fusion_ablation.py --weights embedded --lessons runs/zero_shot/lessons --pairs 160
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from pointadplus import PointCloud, ZeroShotDetector
+from pointadplus import ZeroShotDetector
 from pointadplus.fusion import EPSILON, FusionConfig, join_layers, object_score
-from pointadplus.model import EvidencePlus
-from pointadplus.synthesis.corpus import CorpusConfig, sample_object
+from pointadplus.model import EvidencePlus, PointAD
+from pointadplus.observation import Observer
+from pointadplus.synthesis.corpus import CorpusConfig
 from pointadplus.synthesis.shapes import HELD_OUT
+from pointadplus.training.lessons import LessonCache, load_lesson
 
-FIRST = 7_770_000_000  # seeds of no training stream
+JUDGED = 800_000_000  # first seed of the objects that weights are judged on
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,30 +35,43 @@ class Case:
 
 
 @torch.no_grad()
-def cases(detector: ZeroShotDetector, count: int) -> list[Case]:
-    """Evidence of healthy and damaged objects, as many of each."""
-    corpus, observer, out = CorpusConfig(families=HELD_OUT), detector.observer, []
-    for number in range(count):
-        thing = sample_object(FIRST + number, corpus)
-        cloud = PointCloud.create(thing.points)
-        pictures = [observer.picture(cloud, sample=sample) for sample in range(observer.samples(cloud))]
-        looks = [detector.model(observer.observe(p, detector.backbone), texts=detector.texts) for p in pictures]
-        out.append(Case(looks, thing.labels[pictures[0].order[: len(pictures[0].nodes)]].numpy()))
+def cases(model: PointAD, lessons: Sequence[Path]) -> list[Case]:
+    """Evidence of one look at each object."""
+    texts, out = model.texts(), []
+    for lesson in map(load_lesson, lessons):
+        evidence = model(lesson.observation, lesson.graph, texts)
+        assert isinstance(evidence, EvidencePlus)
+        out.append(Case([evidence], lesson.labels.numpy()))
     return out
+
+
+def twins(found: list[Case], fusion: FusionConfig) -> float:
+    """Share of the pairs whose damaged twin scores higher; cases are healthy and damaged in turns."""
+    scores = [float(score(case, fusion)) for case in found]
+    return float(np.mean([healthy < damaged for healthy, damaged in zip(scores[::2], scores[1::2], strict=True)]))
+
+
+def score(case: Case, fusion: FusionConfig) -> torch.Tensor:
+    """The mean log-odds of the object score over the looks."""
+    scores = []
+    for look in case.looks:
+        joined = join_layers(look.rendering, look.geometry, look.graph, fusion)
+        scores.append(object_score(joined, look.pooled, look.views, fusion))
+    return torch.logit(torch.stack(scores), EPSILON).mean()
 
 
 def figures(found: list[Case], fusion: FusionConfig) -> tuple[float, float, float, float]:
     """Pooled object AUROC, AUROC of damaged objects' points (mean over objects), pooled point AUROC and point AP."""
     objects, damaged, points, labels, within = [], [], [], [], []
     for case in found:
-        maps = [join_layers(look.rendering, look.geometry, look.graph, fusion) for look in case.looks]
-        scores = [object_score(m, e.pooled, e.views, fusion) for m, e in zip(maps, case.looks, strict=True)]
-        objects.append(float(torch.logit(torch.stack(scores), EPSILON).mean()))
+        first = case.looks[0]
+        joined = join_layers(first.rendering, first.geometry, first.graph, fusion).numpy()
+        objects.append(float(score(case, fusion)))
         damaged.append(case.labels.any())
-        points.append(maps[0].numpy())
+        points.append(joined)
         labels.append(case.labels)
         if case.labels.any():
-            within.append(roc_auc_score(case.labels, maps[0].numpy()))
+            within.append(roc_auc_score(case.labels, joined))
     y, s = np.concatenate(labels), np.concatenate(points)
     return roc_auc_score(damaged, objects), float(np.mean(within)), roc_auc_score(y, s), average_precision_score(y, s)
 
@@ -65,19 +80,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", default="embedded")
     parser.add_argument("--backbone")
-    parser.add_argument("--objects", type=int, default=160)
+    parser.add_argument("--lessons", type=Path, required=True, help="folder of what the backbone sees, kept")
+    parser.add_argument("--pairs", type=int, default=160)
+    parser.add_argument("--workers", type=int, default=2, help="processes that make the pairs")
     arguments = parser.parse_args()
-    found = cases(ZeroShotDetector(arguments.weights, backbone=arguments.backbone), arguments.objects)
-    print(f"{arguments.objects} objects of {', '.join(HELD_OUT)}; percent\n")
-    print("| geometry | sigma | top | pooled | views | O pooled | P within | P pooled | P-AP |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    detector = ZeroShotDetector(arguments.weights, backbone=arguments.backbone)
+    observation = replace(detector.config.observation, samples=1)
+    observer = Observer(detector.backbone.channels, detector.backbone.image_size, observation)
+    cache = LessonCache(arguments.lessons, detector.backbone, observer, detector.model)
+    torch.set_num_threads(1)  # of each worker
+    seeds, corpus = range(JUDGED, JUDGED + 2 * arguments.pairs), CorpusConfig(families=HELD_OUT)
+    lessons = cache.of_objects(seeds, corpus, workers=arguments.workers)
+    torch.set_num_threads(2)
+    found = cases(detector.model, lessons)
+    print(f"{arguments.pairs} pairs of {', '.join(HELD_OUT)}; percent\n")
+    print("| geometry | sigma | top | pooled | views | O pooled | twins | P within | P pooled | P-AP |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     base = FusionConfig(geometry=0.7, sigma=1.0, top=0.003, pooled=0.5, views=0.0)
     grid = [replace(base, geometry=share) for share in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)]
     grid += [replace(base, sigma=sigma) for sigma in (0.0, 2.0)]
     grid += [replace(base, top=t, pooled=p) for t, p in itertools.product((0.001, 0.003, 0.01, 0.03), (0.0, 0.5, 1.0))]
     grid += [replace(base, pooled=p, views=v) for p, v in ((0.0, 0.25), (0.5, 0.25), (0.5, 0.5), (0.0, 1.0))]
     for fusion in grid:
-        values = " | ".join(f"{100 * value:.1f}" for value in figures(found, fusion))
+        pooled, *points = figures(found, fusion)
+        values = " | ".join(f"{100 * value:.1f}" for value in (pooled, twins(found, fusion), *points))
         print(f"| {fusion.geometry} | {fusion.sigma} | {fusion.top} | {fusion.pooled} | {fusion.views} | {values} |")
 
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from baselines_reference import MemoryBank, SelfReference, SurfaceVariation
+from baselines_reference import MemoryBank, SelfReference, SurfaceVariation, Symmetry
 
 from baselines import MVR, FPFHMemoryBank, Reg2Inv, SurfaceDeviation
 from pointadplus.data import Sample, open_dataset
@@ -45,6 +45,7 @@ METHODS: Mapping[str, Callable[[], Scorer]] = {
     "reg2inv": Reg2Inv,
     "surface-variation": SurfaceVariation,
     "fpfh-self-reference": SelfReference,
+    "symmetry": Symmetry,
     "fpfh-memory-bank": MemoryBank,
 }
 

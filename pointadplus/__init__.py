@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .calibration import Calibration
     from .cloud import PointCloud
     from .detection import AnomalyDetector, Detection
     from .detector import ZeroShotDetector
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
     from .explanation import best_view
     from .io import read_cloud, write_cloud
     from .mesh import TriangleMesh, read_mesh
+    from .regions import Region
 
 __version__ = "0.1.0"
 __all__ = [
     "AnomalyDetector",
+    "Calibration",
     "Detection",
     "PointADPlusError",
     "PointCloud",
+    "Region",
     "TriangleMesh",
     "ZeroShotDetector",
     "__version__",
@@ -37,9 +41,11 @@ __all__ = [
 
 _HOMES = {
     "AnomalyDetector": "detection",
+    "Calibration": "calibration",
     "Detection": "detection",
     "PointADPlusError": "errors",
     "PointCloud": "cloud",
+    "Region": "regions",
     "TriangleMesh": "mesh",
     "ZeroShotDetector": "detector",
     "best_view": "explanation",

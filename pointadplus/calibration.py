@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .detection import Detection
 
 FORMAT = "pointadplus.calibration"
+SYNTHETIC = "assets/zero_shot.calibration.json"
 
 
 @dataclass(frozen=True)
@@ -151,11 +153,13 @@ class Calibration:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Calibration:
-        """Read what `save` wrote.
+        """Read what `save` wrote, or `"synthetic"`, the calibration that comes with the embedded zero-shot weights.
 
         Raises:
             ConfigError: the file cannot be read, or is no calibration.
         """
+        if os.fspath(path) == "synthetic":
+            path = Path(str(files("pointadplus"))) / SYNTHETIC
         try:
             table = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:

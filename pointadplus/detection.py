@@ -256,6 +256,11 @@ class AnomalyDetector(ABC):
     def use_calibration(self, calibration: Calibration | str | os.PathLike[str]) -> Self:
         """Take up a calibration that this very detector was given before, from memory or from a file.
 
+        Args:
+            calibration: or `"synthetic"`, which comes with the embedded zero-shot weights: their scores of healthy
+                objects made in code, for want of normal scans. Real scans are no draws from those, so that its rate is
+                no promise; docs/embedded-weights.md has what it was on real ones.
+
         Raises:
             ConfigError: it cannot be read, or was made with another detector.
         """

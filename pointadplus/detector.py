@@ -26,7 +26,7 @@ from .fusion import EPSILON, FusionConfig
 from .geometry.neighbors import interpolate
 from .model import ModelConfig, PointAD, build_model
 from .naming import name_parts
-from .observation import ObservationConfig, Observer, Stopwatch
+from .observation import ObservationConfig, Observer, Picture, Stopwatch
 
 EMBEDDED = "assets/zero_shot.safetensors"
 _FORMAT = "pointadplus.zero_shot"
@@ -153,7 +153,8 @@ class ZeroShotDetector(AnomalyDetector):
     def score_cloud(self, cloud: PointCloud, rgb: Any = False) -> Detection:
         """Score one cloud; `layers` holds `rendering`, `joined`, and in mode "pointad+" `geometry`. See `score`."""
         watch = Stopwatch()
-        looks = [self._look(cloud, sample, watch, rgb) for sample in range(self.observer.samples(cloud))]
+        pictures = self.observer.pictures(cloud, watch)
+        looks = [self._look(cloud, sample, picture, watch, rgb) for sample, picture in enumerate(pictures)]
         # In canonical order to the end: a vectorised sigmoid rounds by an element's place, and places must not matter.
         maps = torch.stack([look.odds for look in looks]).mean(0).sigmoid()
         total = torch.stack([look.total for look in looks]).mean(0).sigmoid()
@@ -171,8 +172,7 @@ class ZeroShotDetector(AnomalyDetector):
             _naming=partial(name_parts, cloud, self.observer, self.backbone),
         )
 
-    def _look(self, cloud: PointCloud, sample: int, watch: Stopwatch, rgb: Any) -> _Look:
-        picture = self.observer.picture(cloud, sample=sample, stopwatch=watch)
+    def _look(self, cloud: PointCloud, sample: int, picture: Picture, watch: Stopwatch, rgb: Any) -> _Look:
         observation = self.observer.observe(picture, self.backbone, stopwatch=watch)
         colored = None
         if rgb is not False:

@@ -152,8 +152,7 @@ def saliency(
         observer, backbone, model, texts, fusion: what it was scored with; none of them is changed.
     """
     total = torch.zeros(len(cloud))
-    for sample in range(observer.samples(cloud)):
-        picture = observer.picture(cloud, sample=sample)
+    for sample, picture in enumerate(observer.pictures(cloud)):
         drawing = Drawing.of(picture, cloud, observer)
         observation = observer.observe(picture, backbone)
         log_odds = ObjectLogOdds(drawing, observation, backbone, model, texts, fusion)

@@ -11,9 +11,8 @@ from .clip.backbone import Backbone
 from .errors import ConfigError
 from .fusion import FusionConfig, join_layers, object_score, pool_odds, top_mean
 from .geometry.aggregation import AggregationConfig, GAggregation, PointGraph, build_graph
-from .geometry.descriptors import DESCRIPTORS
 from .geometry.neighbors import smooth
-from .observation import Observation
+from .observation import NODE_FEATURES, Observation
 from .prompts.learner import HierarchicalPrompts, PromptConfig, PromptLearner, state_probabilities
 from .render import fill_unseen, gather_at_points, visible_mean
 
@@ -78,7 +77,7 @@ class EvidencePlus(Evidence):
 
     Attributes:
         geometry: (M,) a node, from the geometry-aware features.
-        pooled: () of the attention-pooled geometry-aware feature.
+        pooled: () of the geometry-aware feature of the whole object.
         aware: (M, D) unit geometry-aware features.
     """
 
@@ -172,7 +171,7 @@ class PointADPlus(PointAD):
     def __init__(self, backbone: Backbone, config: ModelConfig | None = None) -> None:
         super().__init__(backbone, config or ModelConfig())
         sizes = AggregationConfig(
-            backbone.embed_dim, DESCRIPTORS, self.config.hidden, self.config.neighbors, self.config.strides
+            backbone.embed_dim, NODE_FEATURES, self.config.hidden, self.config.neighbors, self.config.strides
         )
         self.aggregation = GAggregation(sizes)
 
@@ -190,14 +189,11 @@ class PointADPlus(PointAD):
         texts = texts or self.texts()
         seen = super().forward(observation, graph, texts)
         with self._backbone[0].autocast():  # similarities stay in float32: bfloat16 would round scores to ties
-            aware, attention = self.aggregation(observation.features, observation.descriptors, seen.graph)
-        aware, attention = aware.float(), attention.float()
+            aware, whole = self.aggregation(observation.features, observation.descriptors, seen.graph)
+        aware, whole = aware.float(), whole.float()
         geometry = state_probabilities(aware, texts[1], self.config.temperature)[:, 1]
-        pooled = nn.functional.normalize(attention @ aware, dim=0)
-        pooled_score = state_probabilities(pooled, texts[1], self.config.temperature)[1]
-        return EvidencePlus(
-            seen.rendering, seen.patches, seen.views, seen.texts, seen.graph, geometry, pooled_score, aware
-        )
+        pooled = state_probabilities(whole, texts[1], self.config.temperature)[1]
+        return EvidencePlus(seen.rendering, seen.patches, seen.views, seen.texts, seen.graph, geometry, pooled, aware)
 
     def verdict(
         self, evidence: Evidence, fusion: FusionConfig | None = None, colors: Evidence | None = None

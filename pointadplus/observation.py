@@ -15,10 +15,15 @@ from torch import Tensor
 from .clip.backbone import Backbone
 from .cloud import Normalization, PointCloud
 from .errors import ConfigError
-from .geometry.descriptors import Descriptors, describe
+from .geometry.descriptors import DESCRIPTORS, Descriptors, describe
 from .geometry.sampling import canonical_order
+from .geometry.symmetry import Symmetries, find_symmetries
+from .geometry.symmetry_descriptors import SYMMETRY_COLUMNS, describe_symmetry
 from .render import MultiViewRenderer, RenderConfig, fill_unseen, lift_to_points
 from .render.shading import CHANNELS
+
+NODE_FEATURES = DESCRIPTORS + len(SYMMETRY_COLUMNS)
+"""Geometric features of a node, F: those of `geometry.descriptors.COLUMNS`, then those of `SYMMETRY_COLUMNS`."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ class Picture:
         images: (V, C, H, W), the backbone's channels.
         index: (V, H, W) front point of each pixel as an index into `order`, −1 for background.
         pixels: (V, M, 2) and visible: (V, M), the point↔pixel map of the nodes.
+        symmetry: (M, `SYMMETRY_COLUMNS`), how the nodes differ from their counterparts.
+        symmetries: of the object; None where they were not kept.
     """
 
     order: Int[Tensor, "n"]
@@ -102,6 +109,13 @@ class Picture:
     index: Int[Tensor, "v h w"]
     pixels: Float[Tensor, "v m 2"]
     visible: Bool[Tensor, "v m"]
+    symmetry: Float[Tensor, "m s"]
+    symmetries: Symmetries | None = None
+
+    @property
+    def features(self) -> Float[Tensor, "m f"]:
+        """All geometric features of the nodes, (M, `NODE_FEATURES`)."""
+        return torch.cat([self.descriptors.features, self.symmetry], 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +124,7 @@ class Observation:
 
     Attributes:
         nodes, normals: (M, 3), in the normalised frame.
-        descriptors: (M, F) rotation-invariant descriptors.
+        descriptors: (M, `NODE_FEATURES`) rotation-invariant descriptors.
         features: (M, D) lifted patch features: the mean over the views that see a node, L2-normalised.
         pixels: (V, M, 2) and visible: (V, M), the point↔pixel map, for images of side `image_size`.
         patches: (V, h·w, D) unit patch features; `grid` is (h, w).
@@ -160,11 +174,27 @@ class Observer:
         """How many looks a cloud gets: no more than it takes to make every point a node once."""
         return min(self.config.samples, math.ceil(len(cloud) / self.config.nodes))
 
-    def picture(self, cloud: PointCloud, *, sample: int = 0, stopwatch: Stopwatch | None = None) -> Picture:
+    def pictures(self, cloud: PointCloud, stopwatch: Stopwatch | None = None) -> Iterator[Picture]:
+        """All looks at one cloud, with its symmetries sought but once."""
+        symmetries = None
+        for sample in range(self.samples(cloud)):
+            picture = self.picture(cloud, sample=sample, symmetries=symmetries, stopwatch=stopwatch)
+            symmetries = picture.symmetries
+            yield picture
+
+    def picture(
+        self,
+        cloud: PointCloud,
+        *,
+        sample: int = 0,
+        symmetries: Symmetries | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> Picture:
         """Describe and draw one cloud.
 
         Args:
             sample: which look, from 0; each takes the next points of the canonical order as its nodes.
+            symmetries: of the cloud, when an earlier look found them already.
             stopwatch: adds up the time.
         """
         watch = stopwatch or Stopwatch()
@@ -175,6 +205,9 @@ class Observer:
             support = normalization.apply(cloud.points[order[: max(config.support, config.rendered or 0)]])
             count = min(config.nodes, len(support))
             descriptors = describe(support[: config.support], count)
+        with watch.stage("symmetry"):
+            symmetries = symmetries or find_symmetries(support[: config.support])
+            symmetry = describe_symmetry(symmetries, support[:count], descriptors)
         with watch.stage("render"):
             if config.rendered is None:
                 drawn = PointCloud(support[:count], normals=descriptors.normals)
@@ -192,6 +225,8 @@ class Observer:
             views.index,
             views.pixels[:, :count],
             views.visible[:, :count],
+            symmetry,
+            symmetries,
         )
 
     @torch.no_grad()
@@ -217,7 +252,7 @@ class Observer:
         return Observation(
             picture.nodes,
             picture.descriptors.normals,
-            picture.descriptors.features,
+            picture.features,
             lifted,
             picture.pixels,
             picture.visible,

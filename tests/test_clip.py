@@ -451,5 +451,5 @@ def test_without_a_network_the_hub_says_what_to_do(plain, monkeypatch):
         raise OSError("no route")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", offline)
-    with pytest.raises(WeightsError, match=r"cannot be fetched.*no route.*pass its path"):
+    with pytest.raises(WeightsError, match=r"cannot be fetched.*no route.*weights import FILE"):
         load_backbone("hub:tiny")

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from pointadplus.geometry.aggregation import AggregationConfig, GAggregation, GeometryHop, build_graph, edge_features
+from pointadplus.geometry.aggregation import (
+    SHARES,
+    AggregationConfig,
+    EvidencePool,
+    GAggregation,
+    GeometryHop,
+    build_graph,
+    edge_features,
+)
 from pointadplus.geometry.descriptors import ATTRIBUTES, COLUMNS, DESCRIPTORS, describe, outward_normals, self_reference
 from pointadplus.geometry.histograms import BINS, fast_histograms, simplified_histograms
 from pointadplus.geometry.neighbors import interpolate, knn, smooth
@@ -225,9 +233,26 @@ def test_untrained_aggregation_is_the_identity_on_clip_features():
     _, _, graph = make_graph()
     layer = GAggregation(AggregationConfig(feature_dim=16, descriptor_dim=5, strides=(1, 4))).eval()
     features = torch.nn.functional.normalize(torch.randn(300, 16, generator=generator()), dim=1)
-    aware, attention = layer(features, torch.randn(300, 5, generator=generator(1)), graph)
+    aware, whole = layer(features, torch.randn(300, 5, generator=generator(1)), graph)
     torch.testing.assert_close(aware, features, atol=1e-6, rtol=0)
-    assert attention.sum().item() == pytest.approx(1.0, abs=1e-5)
+    # The whole is a mean of unit features, made a unit: it lies among them.
+    assert whole.norm().item() == pytest.approx(1.0, abs=1e-5)
+    assert (features @ whole).mean().item() > 0
+
+
+def test_evidence_pool_means_over_the_highest_shares():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        pool = EvidencePool(hidden=6, out=3)
+        state = torch.randn(250, 6)
+    channels = pool.read(state).detach().numpy()
+    rows = []
+    for share in SHARES:
+        count = max(1, math.ceil(share * len(channels)))
+        rows += [np.sort(channels[:, column])[::-1][:count].mean() for column in range(channels.shape[1])]
+    expected = pool.mix(torch.tensor(np.array(rows, dtype=np.float32)))
+    torch.testing.assert_close(pool(state), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(pool(state[torch.randperm(250)]), pool(state), atol=1e-5, rtol=1e-5)
 
 
 def test_aggregation_learns_from_geometry_alone():

@@ -1,4 +1,4 @@
-"""The command line: `pointadplus score`, `calibrate`, `render`, `evaluate`, `train`, `protocol`, `datasets`, `demo`."""
+"""The command line: scoring, calibrating, fitting, training and evaluating, and what is around them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from .output import (
 )
 from .regions import RegionOptions
 from .score import FileOptions, score_files
+from .weights import weights as weights_commands
 
 # Rooms that pull in torch are imported inside the commands, so that --help answers at once.
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Find and locate anomalies in point clouds and meshes."
 )
 app.add_typer(datasets, name="datasets")
+app.add_typer(weights_commands, name="weights")
 
 Files = Annotated[
     list[Path], typer.Argument(help="Clouds or meshes: pcd, ply, xyz, csv, npy, obj, stl, ...; or one folder of them.")
@@ -233,6 +235,23 @@ def demo(
     report = out / "report.html"
     score(files, out=out / "scores.jsonl", points=out / "points", report=report)
     typer.echo(f"report: {report}")
+
+
+@app.command()
+def doctor() -> None:
+    """Look at versions, devices, weights and extras, and say what is missing and the command that mends it.
+
+    Exit code 1 if something is bad that nothing works without. No network is used.
+    """
+    from ..doctor import examine, is_well
+
+    findings = []
+    for finding in examine():
+        findings.append(finding)
+        mend = f"\n        {finding.mend}" if finding.mend else ""
+        typer.echo(f"{finding.state:8s}{finding.what}: {finding.found}{mend}")
+    if not is_well(findings):
+        raise typer.Exit(1)
 
 
 @app.command()

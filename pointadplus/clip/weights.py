@@ -26,6 +26,7 @@ from ..errors import ConfigError, WeightsError
 from .architecture import BackboneConfig
 from .backbone import Backbone, state_digest
 from .files import ROWS, TABLE, assemble, card_digest, check_finite, read_safetensors, unpack_rows
+from .store import stored_weights
 
 EMBEDDED = "assets/embedded.safetensors"
 _FORMAT = "pointadplus-backbone-1"
@@ -44,9 +45,10 @@ def load_backbone(
     """A frozen backbone.
 
     Args:
-        source: `"embedded"`, the small weights inside the package; the path of a file that `save_backbone` wrote, or
-            of any open_clip state dict in safetensors; or `"hub:ViT-L-14-336"`, an architecture of open_clip whose
-            weights come from the Hugging Face hub or its cache (the prefix may be left out).
+        source: `"embedded"`, the small weights inside the package; a name that `pointadplus weights import` gave; the
+            path of a file that `save_backbone` wrote, or of any open_clip state dict in safetensors; or
+            `"hub:ViT-L-14-336"`, an architecture of open_clip whose weights come from the Hugging Face hub or its
+            cache (the prefix may be left out).
         architecture: open_clip's name of what a plain state dict is for, such as `"ViT-L-14-336-quickgelu"`.
         pretrained: open_clip's tag of a plain state dict or of hub weights: which of the two activations they need.
         precision, device: see `Backbone`.
@@ -58,6 +60,8 @@ def load_backbone(
     text = os.fspath(source)
     if text == "embedded":
         backbone = _load_file(Path(str(files("pointadplus"))) / EMBEDDED, None, pretrained, precision)
+    elif (stored := stored_weights(text)) is not None:
+        backbone = _load_file(stored, None, pretrained, precision)
     elif text.startswith("hub:") or (text in open_clip.list_models() and not Path(text).exists()):
         backbone = _load_hub(text.removeprefix("hub:"), pretrained, precision)
     else:
@@ -162,18 +166,28 @@ def _load_hub(architecture: str, pretrained: str, precision: str) -> Backbone:
 
     tag = _tag(architecture, pretrained)
     config = replace(_config_of(architecture), quick_gelu=bool(tag.get("quick_gelu", False)))
-    repository = str(tag.get("hf_hub", "")).strip("/")
+    repository, file = hub_file(architecture, pretrained)
     try:
-        path = Path(hf_hub_download(repository, _HUB_FILE))
+        path = Path(hf_hub_download(repository, file))
     except Exception as error:  # the client's errors have no common base
         raise WeightsError(
             "the weights cannot be fetched",
             where=f"hub:{architecture}",
-            expected=f"{repository}/{_HUB_FILE}",
+            expected=f"{repository}/{file}",
             found=repr(error)[:200],
-            hint="without a network, copy that file here and pass its path with architecture=, or use 'embedded'",
+            hint="without a network, copy that file here and give it a name: pointadplus weights import FILE "
+            f"--architecture {architecture} --name NAME; or use 'embedded'",
         ) from error
     return _finish(config, read_safetensors(path)[0], path, tag, precision, f"{architecture}/{pretrained}")
+
+
+def hub_file(architecture: str, pretrained: str = "openai") -> tuple[str, str]:
+    """The hub's repository and the file in it that hold an architecture's weights; nothing is fetched.
+
+    Raises:
+        WeightsError: an unknown architecture, or no such weights.
+    """
+    return str(_tag(architecture, pretrained).get("hf_hub", "")).strip("/"), _HUB_FILE
 
 
 def _finish(

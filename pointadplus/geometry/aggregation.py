@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ with warnings.catch_warnings():  # torch_geometric scripts classes on import, wh
     from torch_geometric.nn import MessagePassing
 
 EDGE_FEATURES = 5
+POOLED = 16  # channels of the node states that an object is judged by
+SHARES = (0.001, 0.01, 0.1, 1.0)  # of the nodes, the highest of a channel, that a mean is taken over; the last is all
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,25 @@ class GeometryHop(MessagePassing):
         return inputs
 
 
+class EvidencePool(nn.Module):
+    """A whole cloud in one vector: means of the highest shares of some channels of the states, and a small network.
+
+    Damage is small and lies anywhere, so what counts of a channel is how its largest values stand to the rest.
+    """
+
+    def __init__(self, hidden: int, out: int) -> None:
+        super().__init__()
+        self.read = nn.Linear(hidden, POOLED)
+        self.mix = nn.Sequential(nn.Linear(len(SHARES) * POOLED, hidden), nn.GELU(), nn.Linear(hidden, out))
+
+    def forward(self, state: Float[Tensor, "m h"]) -> Float[Tensor, "o"]:
+        channels = self.read(state).T
+        counts = [max(1, math.ceil(share * channels.shape[1])) for share in SHARES]
+        highest = channels.topk(max(counts[:-1]), dim=1).values
+        tops = [highest[:, :count].mean(1) for count in counts[:-1]]
+        return self.mix(torch.cat([*tops, channels.mean(1)]))
+
+
 class GAggregation(nn.Module):
     """Lifted CLIP features and geometric descriptors in, geometry-aware features e_j of the same space out.
 
@@ -159,9 +181,11 @@ class GAggregation(nn.Module):
         self.hops = nn.ModuleList(GeometryHop(hidden) for _ in config.strides)
         self.norm = nn.LayerNorm(hidden)
         self.out = nn.Linear(hidden, config.feature_dim)
-        self.pool = nn.Linear(hidden, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.attention = nn.Linear(hidden, 1)
+        self.pool = EvidencePool(hidden, config.feature_dim)
+        for last in (self.out, self.pool.mix[-1]):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def calibrate(self, center: Float[Tensor, "f"], spread: Float[Tensor, "f"]) -> None:
         """Set the fixed standardisation of descriptors from training statistics, (F,) each, `spread` positive."""
@@ -170,8 +194,9 @@ class GAggregation(nn.Module):
 
     def forward(
         self, features: Float[Tensor, "m d"], descriptors: Float[Tensor, "m f"], graph: PointGraph
-    ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m"]]:
-        """Geometry-aware unit features (M, D), and the attention (M,) that pools them into one object feature."""
+    ) -> tuple[Float[Tensor, "m d"], Float[Tensor, "d"]]:
+        """Geometry-aware unit features (M, D), and the unit feature (D,) of the whole object: their mean by a learnt
+        attention, and what `EvidencePool` adds."""
         standard = ((descriptors - self.center) / self.spread).clamp(-5, 5)
         lifted = self.from_features(features)
         if self.training and torch.rand((), generator=self.generator) < self.config.feature_dropout:
@@ -181,4 +206,5 @@ class GAggregation(nn.Module):
             state = hop(state, graph.index[stride], graph.edges[stride])
         state = self.norm(state)
         aware = nn.functional.normalize(features + self.out(state), dim=1)
-        return aware, self.pool(state)[:, 0].softmax(0)
+        mean = self.attention(state)[:, 0].softmax(0) @ aware
+        return aware, nn.functional.normalize(mean + self.pool(state), dim=0)

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from scipy.spatial import KDTree
 from torch import Tensor
 
 from ..errors import ConfigError
 from .descriptors import outward_normals, point_histograms
-from .registration import Transform, kabsch, rotation_from_axis_angle
+from .icp import Surface
+from .registration import Transform, distinct_motions, kabsch, rotation_from_axis_angle
 from .sampling import canonical_order
 from .spacing import point_spacing
 
@@ -22,6 +22,7 @@ MATCHES = 2  # of a keypoint of the source, in the reference
 DRAWS = 1 << 19  # pairs of matches
 JUDGED_BY = 512  # matches that hypotheses are judged by
 APART = 8.0  # degrees, and percent of the diagonal, from which on two motions are two
+DISTINCT = 48  # motions from matches that are refined
 SHORTEST = 0.1  # of a pair that a motion is taken from, as a share of the diagonal
 ANGLES = 0.15  # by which cosines between normals and pairs may differ
 # Each round of refinement: points it looks at, motions that stay, steps, and the residual that halves a weight at its
@@ -87,10 +88,7 @@ class Reference:
         self._spacing = point_spacing(self._points[:count])
         self._keys = self._describe(self._points, count)
         surface = self._points[: max(count, 1 << 15)]
-        self._tree = KDTree(surface.numpy(), balanced_tree=False, compact_nodes=False)
-        self._normals = outward_normals(surface, len(surface)).double()
-        self._surface = surface.double()
-        self._grain = point_spacing(surface)
+        self._surface = Surface(surface, outward_normals(surface, len(surface)))
 
     def align(self, scan: Float[Tensor, "n 3"]) -> Transform:
         """The motion that brings a scan of the same part, in the same unit, onto the reference.
@@ -114,7 +112,7 @@ class Reference:
             if number == len(ROUNDS):
                 rotations, translations = self._turned(some, rotations, translations, start)
             best = self._misfits(some, rotations, translations, start).argsort(stable=True)[:kept]
-            rotations, translations = self._refine(some, rotations[best], translations[best], steps, start, end)
+            rotations, translations = self._surface.refine(some, rotations[best], translations[best], steps, start, end)
         best = int(self._misfits(points[: LAST[0]].double(), rotations, translations, LAST[-1]).argmin())
         rotation = rotations[best]
         return Transform(rotation, translations[best] * self._unit + self._middle - rotation @ middle)
@@ -123,12 +121,7 @@ class Reference:
         """How far each of the points lies from the reference's surface, in their unit: from the nearest tangent plane,
         but no nearer than that is flat. (N,) float32."""
         local = ((points.double() - self._middle) / self._unit).float()
-        return (self._off(local.double()) * self._unit).float()
-
-    def _off(self, moved: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b"]:
-        near, index = self._tree.query(moved.float().numpy(), workers=-1)
-        plane = ((moved - self._surface[index]) * self._normals[index]).sum(-1).abs()
-        return torch.maximum(plane, (torch.from_numpy(near) - 2 * self._grain).clamp_min(0))
+        return (self._surface.distances(local.double()) * self._unit).float()
 
     def _describe(self, points: Tensor, count: int) -> _Keypoints:
         nodes = points[:count]
@@ -163,12 +156,13 @@ class Reference:
                 for r, t in zip(found[0].split(256), found[1].split(256), strict=True)
             ]
         )
-        kept = _distinct(*found, agree.argsort(descending=True, stable=True)[:256])
-        return torch.cat([rotations, found[0][kept]]), torch.cat([translations, found[1][kept]])
+        best = agree.argsort(descending=True, stable=True)[:256]
+        best = best[distinct_motions(found[0][best], found[1][best], APART, APART / 100, DISTINCT)]
+        return torch.cat([rotations, found[0][best]]), torch.cat([translations, found[1][best]])
 
     def _misfits(self, points: Tensor, rotations: Tensor, translations: Tensor, cut: float) -> Tensor:
         """Mean distance from moved points to the reference's surface, each counted up to `cut`. (H,)."""
-        return self._off(points @ rotations.mT + translations[:, None]).clamp_max(cut).mean(1)
+        return self._surface.distances(points @ rotations.mT + translations[:, None]).clamp_max(cut).mean(1)
 
     def _turned(self, points: Tensor, rotations: Tensor, translations: Tensor, cut: float) -> tuple[Tensor, Tensor]:
         """The motions, and the best two of them, often one upside down, followed by turns about the principal axes."""
@@ -180,30 +174,6 @@ class Reference:
         turned = (turns[:, None] @ rotations[best]).flatten(0, 1)
         moved = (turns @ (translations[best] - middle).T).mT.flatten(0, 1) + middle
         return torch.cat([rotations, turned]), torch.cat([translations, moved])
-
-    def _refine(
-        self, points: Tensor, rotations: Tensor, translations: Tensor, steps: int, start: float, end: float
-    ) -> tuple[Tensor, Tensor]:
-        """Some steps of ICP from each of several motions at once, the residual that halves a weight going down."""
-        for step in range(steps):
-            scale = start * (end / start) ** (step / max(1, steps - 1))
-            moved = points @ rotations.mT + translations[:, None]
-            near, index = self._tree.query(moved.float().numpy(), workers=-1)
-            normals, offset = self._normals[index], moved - self._surface[index]
-            weight = (1 + torch.from_numpy(near / scale) ** 2) ** -2
-            residual = (offset * normals).sum(-1)
-            jacobian = torch.cat([torch.linalg.cross(moved, normals), normals], -1)
-            weighted = jacobian * weight[..., None]
-            square = weighted.mT @ jacobian
-            # A direction that the surface says nothing about (a turn about its axis) stays where it is.
-            damping = 1e-4 * square.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(6).double()
-            twist = torch.linalg.solve(
-                square + damping + 1e-12 * torch.eye(6).double(), -(weighted.mT @ residual[..., None])
-            )[..., 0]
-            turn = rotation_from_axis_angle(twist[:, :3])
-            rotations = turn @ rotations
-            translations = (turn @ translations[..., None])[..., 0] + twist[:, 3:]
-        return rotations, translations
 
 
 def register(
@@ -265,17 +235,3 @@ def _agreement(
     turned, moved = rotations.float(), translations.float()[:, None]
     near = (p @ turned.mT + moved - q).square().sum(-1) < tolerance**2
     return (near & ((n @ turned.mT * m).sum(-1) > 0.7)).sum(1)
-
-
-def _distinct(rotations: Tensor, translations: Tensor, ranked: Tensor, limit: int = 48) -> Tensor:
-    """The first of the ranked motions, without those that are nearly one before them."""
-    turns, shifts = rotations[ranked], translations[ranked]
-    traces = turns.flatten(1) @ turns.flatten(1).T  # of R_i R_jᵀ, which is 1 + 2 cos of the angle between both
-    alike = ((traces > 1 + 2 * math.cos(math.radians(APART))) & (torch.cdist(shifts, shifts) < APART / 100)).numpy()
-    kept: list[int] = []
-    for candidate in range(len(ranked)):
-        if not alike[candidate, kept].any():
-            kept.append(candidate)
-            if len(kept) == limit:
-                break
-    return ranked[kept]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -57,6 +58,26 @@ def rotation_angles(rotations: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b"]:
     skew = rotations - rotations.mT
     sine = torch.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], -1).square().sum(-1).sqrt()
     return torch.rad2deg(torch.atan2(sine, rotations.diagonal(dim1=-2, dim2=-1).sum(-1) - 1))
+
+
+def distinct_motions(
+    rotations: Float[Tensor, "h 3 3"], translations: Float[Tensor, "h 3"], degrees: float, shift: float, limit: int
+) -> Int[Tensor, "k"]:
+    """Those to keep, at most `limit`, so that no two turn alike within `degrees` and move alike within `shift`.
+
+    Of motions that are alike the first is kept; one that mirrors is never like one that does not.
+    """
+    traces = rotations.flatten(1) @ rotations.flatten(1).T  # of R_i R_jᵀ, 1 + 2 cos of the angle between both
+    sides = torch.linalg.det(rotations).sign()
+    near = (torch.cdist(translations, translations) < shift) & (sides[:, None] == sides)
+    alike = ((traces > 1 + 2 * math.cos(math.radians(degrees))) & near).numpy()
+    kept: list[int] = []
+    for candidate in range(len(rotations)):
+        if not alike[candidate, kept].any():
+            kept.append(candidate)
+            if len(kept) == limit:
+                break
+    return torch.tensor(kept, dtype=torch.int64)
 
 
 def rotation_from_axis_angle(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:

@@ -16,6 +16,8 @@ from ..geometry.descriptors import Descriptors
 from ..observation import Picture
 from ..synthesis.corpus import LabelledObject
 
+PICTURES = 2  # format of the files; counts up when what they hold changes
+
 
 @dataclass(frozen=True, eq=False)
 class LabelledPicture:
@@ -51,6 +53,7 @@ def save_picture(path: Path, labelled: LabelledPicture, origin: str = "") -> Non
         "nodes": picture.nodes,
         "normals": picture.descriptors.normals,
         "features": picture.descriptors.features.clamp(-6e4, 6e4).half(),
+        "symmetry": picture.symmetry.clamp(-6e4, 6e4).half(),
         "images": picture.images.half(),
         "index": picture.index.to(torch.int32),
         "pixels": picture.pixels,
@@ -85,5 +88,6 @@ def load_picture(path: Path) -> LabelledPicture:
         read["index"].long(),
         read["pixels"],
         read["visible"],
+        read["symmetry"].float(),
     )
     return LabelledPicture(picture, read["kinds"].long(), card["family"], card["caption"], card["kind"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -16,6 +17,7 @@ from ..cloud import PointCloud
 from ..colors import draw_colors
 from ..geometry.descriptors import DESCRIPTORS, Descriptors, outward_normals
 from ..geometry.sampling import canonical_order
+from ..geometry.symmetry_descriptors import SYMMETRY_COLUMNS
 from ..observation import Observer, Picture
 from ..prompts.templates import ANOMALOUS_WORDS, NORMAL_WORDS, captions
 from ..synthesis.corpus import CorpusConfig
@@ -65,11 +67,12 @@ def labelled_colors(thing: PaintedObject, observer: Observer) -> LabelledPicture
     nodes, normals = support[:count], outward_normals(support, count)
     views = observer.renderer.render(PointCloud(nodes, normals=normals))
     nothing = Descriptors(normals, nodes.new_zeros(count, DESCRIPTORS))
-    parts = order, normalization, nodes, nothing, views.depth[:, None], views.index, views.pixels, views.visible
-    picture = Picture(*parts)
-    images = draw_colors(cloud, picture, thing.colors, observer)
+    pixels = views.index, views.pixels, views.visible
+    unlike = nodes.new_zeros(count, len(SYMMETRY_COLUMNS))
+    picture = Picture(order, normalization, nodes, nothing, views.depth[:, None], *pixels, unlike)
+    picture = replace(picture, images=draw_colors(cloud, picture, thing.colors, observer))
     kinds = torch.where(thing.labels[order[:count]], 0, -1)
-    return LabelledPicture(Picture(*parts[:4], images, *parts[5:]), kinds, thing.family, thing.caption, thing.kind)
+    return LabelledPicture(picture, kinds, thing.family, thing.caption, thing.kind)
 
 
 class ColorLoss(PretrainLoss):

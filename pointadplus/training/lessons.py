@@ -13,18 +13,21 @@ import torch
 from jaxtyping import Bool, Float, Int
 from safetensors import safe_open
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from ..clip.backbone import Backbone
 from ..clip.files import write_tensors
+from ..cloud import PointCloud
 from ..data import Sample
 from ..geometry.aggregation import PointGraph
 from ..model import PointAD
 from ..observation import Observation, Observer, Picture
 from ..render import rasterize_labels
-from .cache import load_picture, stored_origin
+from ..synthesis.corpus import CorpusConfig, sample_object
+from .cache import LabelledPicture, load_picture, stored_origin
 from .pictures import patch_targets
 
-_FORMAT = 1  # of the files; counts up when what they hold changes
+_FORMAT = 2  # of the files; counts up when what they hold changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +145,27 @@ class LessonCache:
             paths.append(path)
         return paths
 
+    def of_objects(self, seeds: Sequence[int], corpus: CorpusConfig, *, workers: int = 0) -> list[Path]:
+        """The lessons of synthetic objects, made where they are missing, with the seeds in their file names.
+
+        Args:
+            seeds: see `sample_object`.
+            corpus: what the objects are.
+            workers: processes that make them; 0 makes them in this one.
+        """
+        paths = DataLoader(_Objects(self, seeds, corpus), batch_size=None, num_workers=workers)
+        return [Path(path) for path in paths]
+
+    def of_object(self, seed: int, corpus: CorpusConfig) -> Path:
+        """The lesson of one synthetic object."""
+        tag = hashlib.sha256(f"{self._look}{corpus}".encode()).hexdigest()[:8]
+        path = self.folder / f"{seed:012d}-{tag}.safetensors"
+        if not path.exists():
+            thing = sample_object(seed, corpus)
+            labelled = LabelledPicture.of(thing, self.observer.picture(PointCloud.create(thing.points)))
+            self._write(path, labelled.picture, labelled.kinds, thing.damaged, True, labelled.family, labelled.kind)
+        return path
+
     def _path(self, points: Tensor, kinds: Tensor, state: str) -> Path:
         sha = hashlib.sha256(f"{self._look}{state}".encode())
         sha.update(points.numpy().data)
@@ -158,6 +182,19 @@ class LessonCache:
             seen, self.model.graph(seen), kinds, mask, targets.share, targets.solid, damaged, labelled, category, kind
         )
         _save(path, lesson)
+
+
+class _Objects(Dataset[str]):
+    """Lessons by their place among seeds; making them is what reading an item does."""
+
+    def __init__(self, cache: LessonCache, seeds: Sequence[int], corpus: CorpusConfig) -> None:
+        self.cache, self.seeds, self.corpus = cache, seeds, corpus
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def __getitem__(self, place: int) -> str:
+        return str(self.cache.of_object(self.seeds[place], self.corpus))
 
 
 def _at_nodes(picture: Picture, nodes: int) -> Tensor:

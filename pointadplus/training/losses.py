@@ -36,9 +36,9 @@ def log_loss(probability: Float[Tensor, "*n"], target: Float[Tensor, "*n"]) -> F
     return -(target * probability.log() + (1 - target) * (1 - probability).log()).mean()
 
 
-def ranking(healthy: Float[Tensor, ""], damaged: Float[Tensor, ""]) -> Float[Tensor, ""]:
-    """log(1 + e^{logit(healthy) − logit(damaged)}): the damaged half of a pair must score above its healthy twin."""
-    return softplus(torch.logit(healthy, 1e-6) - torch.logit(damaged, 1e-6))
+def ranking(healthy: Float[Tensor, "*s"], damaged: Float[Tensor, "*s"]) -> Float[Tensor, ""]:
+    """Mean of log(1 + e^{logit(healthy) − logit(damaged)}): the damaged twin must score above the healthy one."""
+    return softplus(torch.logit(healthy, 1e-6) - torch.logit(damaged, 1e-6)).mean()
 
 
 def text_alignment(

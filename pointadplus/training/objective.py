@@ -22,7 +22,8 @@ class LossConfig:
     Attributes:
         rendering, geometry: of the two layers.
         alignment: of the cross-hierarchy alignment.
-        ranking: of the loss between anomalous and normal objects of one step.
+        ranking: of the loss between anomalous and normal objects of one step, on the mean of the geometry layer's
+            highest points and on its score of the whole.
     """
 
     rendering: float = 1.0
@@ -50,7 +51,9 @@ class Objective(nn.Module):
             evidence = self.model(lesson.observation, lesson.graph, texts)
             if isinstance(evidence, EvidencePlus):
                 losses = self._plus(evidence, lesson)
-                tops[lesson.damaged].append(top_mean(evidence.geometry, self.model.config.fusion.top))
+                tops[lesson.damaged].append(
+                    torch.stack([top_mean(evidence.geometry, self.model.config.fusion.top), evidence.pooled])
+                )
             else:
                 losses = pointad_losses(evidence, lesson)
             for name, value in losses.items():
@@ -105,7 +108,7 @@ def rendering_losses(evidence: Evidence, lesson: Lesson) -> dict[str, Tensor]:
 def geometry_losses(evidence: EvidencePlus, lesson: Lesson, top: float) -> dict[str, Tensor]:
     """The same on the geometry layer's points, and on the two object scores that it gives."""
     losses = {
-        "g_pool": log_loss(evidence.pooled, _state(lesson)) * 0.25,
+        "g_pool": log_loss(evidence.pooled, _state(lesson)),
         "g_top": log_loss(top_mean(evidence.geometry, top), _state(lesson)) * 0.5,
     }
     if lesson.labelled:

@@ -16,7 +16,7 @@ from ..cloud import PointCloud
 from ..observation import Observer
 from ..synthesis.corpus import CorpusConfig, sample_object
 from ..synthesis.defects import KINDS
-from .cache import LabelledPicture, load_picture, save_picture, stored_origin
+from .cache import PICTURES, LabelledPicture, load_picture, save_picture, stored_origin
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +123,8 @@ class PictureStream(IterableDataset):
 
     def _labelled(self, seed: int, kept: bool) -> LabelledPicture:
         path = self.keep / f"{seed:012d}.safetensors" if self.keep is not None else None
-        origin = repr((self.observer.channels, self.observer.renderer.config, self.observer.config, self.corpus))
+        look = self.observer.renderer.config, self.observer.config
+        origin = repr((PICTURES, self.observer.channels, *look, self.corpus))
         if path is not None and stored_origin(path) == origin:
             return load_picture(path)
         thing = sample_object(seed, self.corpus)

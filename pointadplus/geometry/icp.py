@@ -1,0 +1,92 @@
+"""A surface known by points with normals: how far others lie from it, and moving them onto it by many ICPs at once."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from scipy.spatial import KDTree
+from torch import Tensor
+
+from .registration import rotation_from_axis_angle
+from .spacing import point_spacing
+
+_FLAT = 2.0  # spacings within which the tangent plane of the nearest point stands for the surface
+
+
+class Surface:
+    """Points with normals, and a tree over them.
+
+    Args:
+        points: (S, 3) float32, of any unit; `refine` takes lengths about 1 for granted.
+        normals: (S, 3) unit; their signs do not matter to `distances` and `refine`.
+
+    Attributes:
+        spacing: of the points, see `point_spacing`.
+    """
+
+    def __init__(self, points: Float[Tensor, "s 3"], normals: Float[Tensor, "s 3"]) -> None:
+        self.tree = KDTree(points.numpy(), balanced_tree=False, compact_nodes=False)
+        self.points, self.normals = points.double(), normals.double()
+        self.spacing = point_spacing(points)
+
+    def distances(self, points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b"]:
+        """How far points lie from the nearest tangent plane, but no nearer than two spacings less than from its point.
+        float64."""
+        near, index = self._nearest(points)
+        plane = ((points - self.points[index]) * self.normals[index]).sum(-1).abs()
+        return torch.maximum(plane, (near - _FLAT * self.spacing).clamp_min(0))
+
+    def offsets(
+        self, points: Float[Tensor, "*b 3"], k: int = 3
+    ) -> tuple[Float[Tensor, "*b"], Float[Tensor, "*b 3"], Float[Tensor, "*b"]]:
+        """Where points lie over the surface, and how far beside all of it.
+
+        Returns:
+            heights over the nearest of the k nearest tangent planes (beside an edge the nearest point may lie on the
+            other face), positive on the side of the plane's normal; that normal; and the distance to the nearest point
+            less two spacings, not below 0. float64.
+        """
+        near, index = self._nearest(points, k)
+        normals = self.normals[index]
+        heights = ((points[..., None, :] - self.points[index]) * normals).sum(-1)
+        nearest = heights.abs().argmin(-1, keepdim=True)
+        normal = normals.gather(-2, nearest[..., None].expand(*nearest.shape, 3))[..., 0, :]
+        return heights.gather(-1, nearest)[..., 0], normal, (near[..., 0] - _FLAT * self.spacing).clamp_min(0)
+
+    def refine(
+        self,
+        points: Float[Tensor, "n 3"],
+        rotations: Float[Tensor, "h 3 3"],
+        translations: Float[Tensor, "h 3"],
+        steps: int,
+        start: float,
+        end: float,
+        damping: float = 1e-4,
+    ) -> tuple[Tensor, Tensor]:
+        """Some steps of ICP from each of several motions at once, point to plane (Chen and Medioni, 1992).
+
+        The residual that halves a point's weight (Geman and McClure, 1987) goes from `start` down to `end`. Motions
+        that mirror stay mirroring. All float64.
+        """
+        eye = torch.eye(6, dtype=torch.float64)
+        for step in range(steps):
+            scale = start * (end / start) ** (step / max(1, steps - 1))
+            moved = points @ rotations.mT + translations[:, None]
+            near, index = self._nearest(moved)
+            normals, offset = self.normals[index], moved - self.points[index]
+            weight = (1 + (near / scale) ** 2) ** -2
+            residual = (offset * normals).sum(-1)
+            jacobian = torch.cat([torch.linalg.cross(moved, normals), normals], -1)
+            weighted = jacobian * weight[..., None]
+            square = weighted.mT @ jacobian
+            # A direction that the surface says nothing about (a turn about its axis) stays where it is.
+            damped = square + damping * square.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * eye + 1e-12 * eye
+            twist = torch.linalg.solve(damped, -(weighted.mT @ residual[..., None]))[..., 0]
+            turn = rotation_from_axis_angle(twist[:, :3])
+            rotations = turn @ rotations
+            translations = (turn @ translations[..., None])[..., 0] + twist[:, 3:]
+        return rotations, translations
+
+    def _nearest(self, points: Tensor, k: int = 1) -> tuple[Float[Tensor, "*b"], Int[Tensor, "*b"]]:
+        near, index = self.tree.query(points.float().numpy(), k=k if k == 1 else range(1, k + 1), workers=-1)
+        return torch.from_numpy(near), torch.from_numpy(index)
