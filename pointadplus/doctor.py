@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
 
-from . import __version__
 from .errors import PointADPlusError
 from .methods import method, method_names
 
@@ -39,7 +38,9 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     """Look at versions, devices, weights, methods and folders, one by one; no network is used."""
-    yield Finding("pointadplus", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
+    yield Finding(
+        "pointadplus", f"{metadata.version(_PACKAGE)}, Python {platform.python_version()}, {platform.platform()}"
+    )
     yield from _requirements()
     yield from (_extra(extra, module) for extra, module in sorted(_EXTRAS.items()))
     yield from _devices()

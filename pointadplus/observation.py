@@ -175,38 +175,39 @@ class Observer:
         return min(self.config.samples, math.ceil(len(cloud) / self.config.nodes))
 
     def pictures(self, cloud: PointCloud, stopwatch: Stopwatch | None = None) -> Iterator[Picture]:
-        """All looks at one cloud, with its symmetries sought but once."""
-        symmetries = None
-        for sample in range(self.samples(cloud)):
-            picture = self.picture(cloud, sample=sample, symmetries=symmetries, stopwatch=stopwatch)
-            symmetries = picture.symmetries
-            yield picture
+        """All looks at one cloud; its order, frame and symmetries are found but once."""
+        first = self.picture(cloud, stopwatch=stopwatch)
+        yield first
+        for sample in range(1, self.samples(cloud)):
+            yield self.picture(cloud, sample=sample, first=first, stopwatch=stopwatch)
 
     def picture(
         self,
         cloud: PointCloud,
         *,
         sample: int = 0,
-        symmetries: Symmetries | None = None,
+        first: Picture | None = None,
         stopwatch: Stopwatch | None = None,
     ) -> Picture:
         """Describe and draw one cloud.
 
         Args:
             sample: which look, from 0; each takes the next points of the canonical order as its nodes.
-            symmetries: of the cloud, when an earlier look found them already.
+            first: of the same cloud with sample 0, when it is at hand: its order, frame and symmetries serve again.
             stopwatch: adds up the time.
         """
         watch = stopwatch or Stopwatch()
         config = self.config
         with watch.stage("descriptors"):
-            order = canonical_order(cloud.points, config.seed).roll(-sample * config.nodes)
-            normalization = cloud.normalization()
+            order = canonical_order(cloud.points, config.seed) if first is None else first.order
+            order = order.roll(-sample * config.nodes)
+            normalization = cloud.normalization() if first is None else first.normalization
             support = normalization.apply(cloud.points[order[: max(config.support, config.rendered or 0)]])
             count = min(config.nodes, len(support))
             descriptors = describe(support[: config.support], count)
         with watch.stage("symmetry"):
-            symmetries = symmetries or find_symmetries(support[: config.support])
+            symmetries = None if first is None else first.symmetries
+            symmetries = find_symmetries(support[: config.support]) if symmetries is None else symmetries
             symmetry = describe_symmetry(symmetries, support[:count], descriptors)
         with watch.stage("render"):
             if config.rendered is None:

@@ -44,7 +44,9 @@ def test_a_detection_has_one_score_a_point(detector):
     assert 0 <= detection.object_score <= 1
     assert detection.point_scores.std() > 1e-4, "the small model must tell points apart, or the tests below say nothing"
     assert set(detection.layers) == {"rendering", "geometry", "joined"}
-    assert set(detection.seconds) == {"descriptors", "render", "backbone", "lift", "layers", "to points"}
+    assert set(detection.seconds) == {
+        "descriptors", "symmetry", "render", "backbone", "lift", "layers", "to points",
+    }  # fmt: skip
     torch.testing.assert_close(detection.layers["joined"], detection.point_scores)
 
 
@@ -209,13 +211,18 @@ def test_observation_options_out_of_range_are_refused():
 
 def test_each_look_takes_other_nodes_and_looks_are_averaged(detector):
     cloud = PointCloud.create(blob())
-    first, second = (detector.observer.picture(cloud, sample=sample) for sample in range(2))
+    first, second = detector.observer.pictures(cloud)
+    assert second.symmetries is first.symmetries
+    assert torch.equal(second.order, first.order.roll(-256))
+    alone = detector.observer.picture(cloud, sample=1)
+    assert torch.equal(alone.nodes, second.nodes)
+    assert torch.equal(alone.descriptors.features, second.descriptors.features)
     assert torch.cdist(first.nodes, second.nodes).min() > 0
     assert detector.observer.samples(cloud) == 2
     assert detector.observer.samples(PointCloud.create(blob(200))) == 1
     from pointadplus.observation import Stopwatch
 
-    looks = [detector._look(cloud, sample, Stopwatch(), False) for sample in range(2)]
+    looks = [detector._look(cloud, sample, (first, second)[sample], Stopwatch(), False) for sample in range(2)]
     assert torch.equal(looks[0].order, looks[1].order)
     expected = (looks[0].odds + looks[1].odds)[:, 2].div(2).sigmoid()
     torch.testing.assert_close(detector.score(cloud).point_scores[looks[0].order], expected)

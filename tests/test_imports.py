@@ -27,7 +27,7 @@ FLOORS = (
     ("prompts", "data", "synthesis", "observation"),
     ("model", "fusion", "explanation", "colors", "naming"),
     ("training", "evaluation", "report", "detector", "batch", "methods"),
-    ("protocols",),
+    ("protocols", "doctor"),
     ("cli",),
     ("__main__",),
 )
