@@ -94,7 +94,7 @@ def main() -> None:
     done: dict[tuple[str, str], list[bool]] = defaultdict(list)
     seconds: dict[str, list[float]] = defaultdict(list)
     failed: dict[str, list[str]] = defaultdict(list)
-    for category in dataset.categories:
+    for category in dataset.categories():
         normals = [sample.load()[0].points for sample in dataset.select(category, "train")]
         reference, size = Reference(normals[0]), diagonal(normals[0])
         aligners = {name: make(normals[0]) for name, make in METHODS.items()}

@@ -184,6 +184,7 @@ class GAggregation(nn.Module):
         self.attention = nn.Linear(hidden, 1)
         self.pool = EvidencePool(hidden, config.feature_dim)
         for last in (self.out, self.pool.mix[-1]):
+            assert isinstance(last, nn.Linear)
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from scipy.spatial import KDTree
@@ -88,5 +90,6 @@ class Surface:
         return rotations, translations
 
     def _nearest(self, points: Tensor, k: int = 1) -> tuple[Float[Tensor, "*b"], Int[Tensor, "*b"]]:
-        near, index = self.tree.query(points.float().numpy(), k=k if k == 1 else range(1, k + 1), workers=-1)
+        ranks: Any = k if k == 1 else range(1, k + 1)  # SciPy's stubs know k as an int
+        near, index = self.tree.query(points.float().numpy(), k=ranks, workers=-1)
         return torch.from_numpy(near), torch.from_numpy(index)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
@@ -102,7 +104,8 @@ def describe_symmetry(
 def _nearest(tree: KDTree, places: Float[Tensor, "k m 3"]) -> Int[Tensor, "k m c"]:
     """The nodes nearest to places."""
     count = min(COUNTERPARTS, tree.n)
-    index = torch.from_numpy(tree.query(places.numpy(), k=range(1, count + 1), workers=-1)[1])
+    ranks: Any = range(1, count + 1)  # SciPy's stubs know k as an int; a sequence keeps the axis where k = 1
+    index = torch.from_numpy(tree.query(places.numpy(), k=ranks, workers=-1)[1])
     return torch.cat([index, index[..., -1:].expand(*index.shape[:-1], COUNTERPARTS - count)], -1)
 
 
