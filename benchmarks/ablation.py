@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fusion_ablation import Case, figures
+from fusion_ablation import Case, cases, figures
 from real_objects import machine
 
 from pointadplus.clip.backbone import Backbone
 from pointadplus.clip.weights import load_backbone
 from pointadplus.fusion import FusionConfig
 from pointadplus.geometry.aggregation import build_graph
-from pointadplus.model import EvidencePlus, ModelConfig, PointADPlus
+from pointadplus.model import ModelConfig, PointADPlus
 from pointadplus.observation import ObservationConfig, Observer
 from pointadplus.prompts.learner import PromptConfig
 from pointadplus.synthesis.corpus import TRAINING_FAMILIES, CorpusConfig
@@ -35,7 +35,6 @@ from pointadplus.training.config import OptimizationConfig
 from pointadplus.training.lessons import Lesson, LessonCache, load_lesson
 from pointadplus.training.objective import LossConfig
 from pointadplus.training.pairs import pairs_of
-from pointadplus.training.pictures import PictureStream
 from pointadplus.training.pretraining import Average
 from pointadplus.training.trainer import PromptTrainer, calibrate_descriptors, set_rates
 
@@ -85,13 +84,9 @@ class Lessons:
     def of(self, seed: int, families: tuple[str, ...], pairs: int, views: str) -> list[Path]:
         config = ObservationConfig(nodes=self.nodes, support=4 * self.nodes, views=views)
         observer = Observer(self.backbone.channels, self.backbone.image_size, config)
-        folder = self.work / f"pictures-{views}-{seed}"
-        corpus, patch = CorpusConfig(families=families), self.backbone.config.patch_size
-        for _ in islice(PictureStream(observer, patch, corpus, seed=seed, keep=folder, keep_every=1), 2 * pairs):
-            pass
-        pictures = sorted(folder.glob("*.safetensors"))[: 2 * pairs]
         cache = LessonCache(self.work / "lessons", self.backbone, observer, PointADPlus(self.backbone, ModelConfig()))
-        return cache.of_pictures(pictures)
+        first = seed * 10_000_000
+        return cache.of_objects(range(first, first + 2 * pairs), CorpusConfig(families=families))
 
 
 def with_graph(lessons: Sequence[Path], config: ModelConfig) -> list[Lesson]:
@@ -126,19 +121,9 @@ def _epochs(pairs: list[tuple[Path, Path]]) -> Iterator[tuple[Path, Path]]:
         yield from (pairs[index] for index in torch.randperm(len(pairs), generator=generator).tolist())
 
 
-@torch.no_grad()
-def judge(model: PointADPlus, paths: Sequence[Path]) -> list[Case]:
-    texts, found = model.texts(), []
-    for lesson in with_graph(paths, model.config):
-        evidence = model(lesson.observation, lesson.graph, texts)
-        assert isinstance(evidence, EvidencePlus)
-        found.append(Case([evidence], lesson.labels.numpy()))
-    return found
-
-
-def row(choice: str, value: str, cases: list[Case], fusion: FusionConfig, seconds: float | None) -> dict[str, Any]:
+def row(choice: str, value: str, judged: list[Case], fusion: FusionConfig, seconds: float | None) -> dict[str, Any]:
     layers = {"rendering": replace(fusion, geometry=0.0), "geometry": replace(fusion, geometry=1.0), "joined": fusion}
-    values = {name: [round(float(v), 5) for v in figures(cases, config)] for name, config in layers.items()}
+    values = {name: [round(float(v), 5) for v in figures(judged, config)] for name, config in layers.items()}
     return {"choice": choice, "value": value, "seconds": seconds, **values}
 
 
@@ -156,7 +141,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder for pictures, lessons and rows")
+    parser.add_argument("--work", type=Path, required=True, help="folder for lessons and rows")
     parser.add_argument("--backbone", default="embedded")
     parser.add_argument("--pairs", type=int, default=160, help="to learn from; a third as many are judged")
     parser.add_argument("--steps", type=int, default=480)
@@ -185,11 +170,11 @@ def main() -> None:
         test = lessons.of(JUDGED, HELD_OUT, judged, variant.views)
         start = time.perf_counter()
         model = learn(backbone, train, variant, arguments.steps)
-        cases = judge(model, test)
-        keep(row(variant.choice, variant.value, cases, FusionConfig(), time.perf_counter() - start))
+        found = cases(model, with_graph(test, model.config))
+        keep(row(variant.choice, variant.value, found, FusionConfig(), time.perf_counter() - start))
         if first:
             for (choice, value), fusion in joined_otherwise().items():
-                keep(row(choice, value, cases, fusion, None))
+                keep(row(choice, value, found, fusion, None))
     scale = f"{arguments.pairs} pairs, {arguments.steps} steps, {arguments.nodes} nodes, {judged} pairs judged"
     print(f"\n{scale}; {machine()}; percent\n")
     print(table(rows))

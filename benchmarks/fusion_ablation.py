@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,57 +16,53 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pointadplus import ZeroShotDetector
-from pointadplus.fusion import EPSILON, FusionConfig, join_layers, object_score
+from pointadplus.fusion import FusionConfig, join_layers, object_score
 from pointadplus.model import EvidencePlus, PointAD
 from pointadplus.observation import Observer
 from pointadplus.synthesis.corpus import CorpusConfig
 from pointadplus.synthesis.shapes import HELD_OUT
-from pointadplus.training.lessons import LessonCache, load_lesson
+from pointadplus.training.lessons import Lesson, LessonCache, load_lesson
 
 JUDGED = 800_000_000  # first seed of the objects that weights are judged on
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The evidence of each look at an object, and the labels of the first look's nodes."""
+    """The evidence of one look at an object, and the labels of its nodes."""
 
-    looks: list[EvidencePlus]
+    evidence: EvidencePlus
     labels: np.ndarray
+
+    def joined(self, fusion: FusionConfig) -> torch.Tensor:
+        return join_layers(self.evidence.rendering, self.evidence.geometry, self.evidence.graph, fusion)
+
+    def score(self, fusion: FusionConfig) -> float:
+        return float(object_score(self.joined(fusion), self.evidence.pooled, self.evidence.views, fusion))
 
 
 @torch.no_grad()
-def cases(model: PointAD, lessons: Sequence[Path]) -> list[Case]:
-    """Evidence of one look at each object."""
+def cases(model: PointAD, lessons: Iterable[Lesson]) -> list[Case]:
+    """What the model says of each object."""
     texts, out = model.texts(), []
-    for lesson in map(load_lesson, lessons):
+    for lesson in lessons:
         evidence = model(lesson.observation, lesson.graph, texts)
         assert isinstance(evidence, EvidencePlus)
-        out.append(Case([evidence], lesson.labels.numpy()))
+        out.append(Case(evidence, lesson.labels.numpy()))
     return out
 
 
 def twins(found: list[Case], fusion: FusionConfig) -> float:
     """Share of the pairs whose damaged twin scores higher; cases are healthy and damaged in turns."""
-    scores = [float(score(case, fusion)) for case in found]
+    scores = [case.score(fusion) for case in found]
     return float(np.mean([healthy < damaged for healthy, damaged in zip(scores[::2], scores[1::2], strict=True)]))
-
-
-def score(case: Case, fusion: FusionConfig) -> torch.Tensor:
-    """The mean log-odds of the object score over the looks."""
-    scores = []
-    for look in case.looks:
-        joined = join_layers(look.rendering, look.geometry, look.graph, fusion)
-        scores.append(object_score(joined, look.pooled, look.views, fusion))
-    return torch.logit(torch.stack(scores), EPSILON).mean()
 
 
 def figures(found: list[Case], fusion: FusionConfig) -> tuple[float, float, float, float]:
     """Pooled object AUROC, AUROC of damaged objects' points (mean over objects), pooled point AUROC and point AP."""
     objects, damaged, points, labels, within = [], [], [], [], []
     for case in found:
-        first = case.looks[0]
-        joined = join_layers(first.rendering, first.geometry, first.graph, fusion).numpy()
-        objects.append(float(score(case, fusion)))
+        joined = case.joined(fusion).numpy()
+        objects.append(case.score(fusion))
         damaged.append(case.labels.any())
         points.append(joined)
         labels.append(case.labels)
@@ -92,7 +88,7 @@ def main() -> None:
     seeds, corpus = range(JUDGED, JUDGED + 2 * arguments.pairs), CorpusConfig(families=HELD_OUT)
     lessons = cache.of_objects(seeds, corpus, workers=arguments.workers)
     torch.set_num_threads(2)
-    found = cases(detector.model, lessons)
+    found = cases(detector.model, map(load_lesson, lessons))
     print(f"{arguments.pairs} pairs of {', '.join(HELD_OUT)}; percent\n")
     print("| geometry | sigma | top | pooled | views | O pooled | twins | P within | P pooled | P-AP |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")

@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoint and the log")
     parser.add_argument("--export", type=Path, help="write the weights of the checkpoint here, and train no more")
     parser.add_argument("--trials", type=Path, help="JSON lines of pretrain_trials.py, for the card")
-    parser.add_argument("--keep", type=Path, help="folder for whole pictures, the corpus of the prompts' training")
+    parser.add_argument("--keep", type=Path, help="folder for whole pictures, the corpus of pretrain_trials.py")
     parser.add_argument("--keep-every", type=int, default=2, help="of how many pairs one is kept, some 8 MB an object")
     parser.add_argument("--steps", type=int, default=PretrainConfig.steps)
     parser.add_argument("--stop-at", type=int, help="end after this step, to be resumed")

@@ -29,7 +29,7 @@ from pointadplus.synthesis.corpus import CorpusConfig
 from pointadplus.synthesis.shapes import HELD_OUT
 from pointadplus.training.checkpoint import load_checkpoint, save_checkpoint
 from pointadplus.training.config import OptimizationConfig
-from pointadplus.training.lessons import LessonCache
+from pointadplus.training.lessons import LessonCache, load_lesson
 from pointadplus.training.pairs import pair_stream, pairs_of
 from pointadplus.training.pretraining import Average
 from pointadplus.training.trainer import PromptTrainer, calibrate_descriptors, set_rates
@@ -56,7 +56,7 @@ def judge(
     model = PointADPlus(backbone, config)
     model.load_state_dict(dict(state))
     model.eval()
-    found = cases(model, lessons)
+    found = cases(model, map(load_lesson, lessons))
     rows = {}
     for name, share in (("rendering", 0.0), ("geometry", 1.0), ("joined", config.fusion.geometry)):
         values = figures(found, replace(config.fusion, geometry=share))

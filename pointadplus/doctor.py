@@ -106,14 +106,12 @@ def _embedded() -> str:
 
 def _hub() -> Finding:
     """Whether OpenAI's large weights lie in the hub's cache; they are not fetched."""
-    from huggingface_hub import try_to_load_from_cache
+    from .clip.weights import cached_hub_file, hub_file
 
-    from .clip.weights import hub_file
-
+    cached = cached_hub_file(_HUB_WEIGHTS)
+    if cached is not None:
+        return Finding(f"{_HUB_WEIGHTS} weights", str(cached))
     repository, file = hub_file(_HUB_WEIGHTS)
-    cached = try_to_load_from_cache(repository, file)
-    if isinstance(cached, str):
-        return Finding(f"{_HUB_WEIGHTS} weights", cached)
     mend = f"with a network: pointadplus weights pull {_HUB_WEIGHTS}"
     return Finding(f"{_HUB_WEIGHTS} weights", f"not in the cache ({repository}/{file})", "missing", mend)
 

@@ -54,6 +54,20 @@ def test_damage_raises_the_object_score(pairs):
     assert sum(value > 0 for value in raised) >= 4
 
 
+def test_the_synthetic_calibration_is_of_these_weights(detector, pairs):
+    """It has to be made again with the weights, by benchmarks/false_alarms.py."""
+    calibrated = ZeroShotDetector().use_calibration("synthetic")
+    calibration = calibrated.calibration
+    assert calibration is not None
+    assert calibration.detector == detector.fingerprint()
+    assert len(calibration.scores) == 300
+    assert calibration.promise <= calibration.false_alarm_rate == 0.05
+    _, _, damaged, found = max(pairs, key=lambda pair: pair[3].object_score)
+    judged = calibrated.score(damaged.points)
+    assert judged.object_score == found.object_score > calibration.threshold
+    assert judged.is_anomalous and judged.p_value <= calibration.promise
+
+
 def test_golden_scores(pairs):
     """Kept beside the weights: another processor rounds bfloat16 differently, another weight changes far more."""
     scores = [[clean.object_score, found.object_score] for _, clean, _, found in pairs[:3]]

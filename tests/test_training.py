@@ -237,7 +237,8 @@ def test_pictures_and_lessons_come_back_from_disk(stream, drawn, backbone_file, 
     backbone = load_backbone(backbone_file)
     model = PointADPlus(backbone, MODEL)
     cache = LessonCache(tmp_path / "lessons", backbone, stream.observer, model)
-    lessons = cache.of_pictures(paths)
+    seeds = range(10_000_000, 10_000_006)
+    lessons = cache.of_objects(seeds, CORPUS)
     lesson = load_lesson(lessons[1])
     torch.testing.assert_close(lesson.observation.features.norm(dim=1), torch.ones(256), atol=2e-3, rtol=0)
     assert torch.equal(lesson.kinds, stored.kinds)
@@ -250,16 +251,15 @@ def test_pictures_and_lessons_come_back_from_disk(stream, drawn, backbone_file, 
         assert torch.equal(lesson.graph.index[stride], graph.index[stride])
         torch.testing.assert_close(lesson.graph.edges[stride], graph.edges[stride], atol=2e-3, rtol=1e-3)
     written = lessons[1].stat().st_mtime_ns
-    assert cache.of_pictures(paths) == lessons
+    assert cache.of_objects(seeds, CORPUS, workers=1) == lessons
     assert lessons[1].stat().st_mtime_ns == written, "what is there already is not computed again"
 
 
 def test_prompts_and_aggregation_learn_while_the_backbone_stays(stream, drawn, backbone_file, tmp_path):
-    assert stream.keep is not None
     backbone = load_backbone(backbone_file)
     digest = backbone.digest
     cache = LessonCache(tmp_path / "lessons", backbone, stream.observer, PointADPlus(backbone, MODEL))
-    lessons = cache.of_pictures(sorted(stream.keep.glob("*.safetensors")))
+    lessons = cache.of_objects(range(10_000_000, 10_000_006), CORPUS)
     pairs = pairs_of(lessons)
     assert [tuple(path.stem.split("-")[0][-1] for path in pair) for pair in pairs] == [
         ("0", "1"),

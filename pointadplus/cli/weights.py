@@ -17,20 +17,17 @@ _OPENAI = ("ViT-B-32", "ViT-B-16", "ViT-L-14", "ViT-L-14-336")  # of which open_
 @weights.command("list")
 def list_weights() -> None:
     """Print what there is: name, digest or file, and whether it lies on this machine. No network is used."""
-    from huggingface_hub import try_to_load_from_cache
-
     from ..clip.store import stored_names
-    from ..clip.weights import hub_file, load_backbone
+    from ..clip.weights import cached_hub_file, hub_file, load_backbone
 
     with reported_errors():
         typer.echo(f"embedded\tin the package\tdigest {load_backbone().digest}")
         for name in stored_names():
             typer.echo(f"{name}\timported\tdigest {load_backbone(name).digest}")
         for name in _OPENAI:
-            repository, file = hub_file(name)
-            cached = isinstance(try_to_load_from_cache(repository, file), str)
-            state = "in the cache" if cached else f"not here: pointadplus weights pull {name}"
-            typer.echo(f"hub:{name}\t{state}\t{repository}/{file}")
+            here = cached_hub_file(name) is not None
+            state = "in the cache" if here else f"not here: pointadplus weights pull {name}"
+            typer.echo(f"hub:{name}\t{state}\t{'/'.join(hub_file(name))}")
 
 
 @weights.command()

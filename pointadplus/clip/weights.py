@@ -190,6 +190,14 @@ def hub_file(architecture: str, pretrained: str = "openai") -> tuple[str, str]:
     return str(_tag(architecture, pretrained).get("hf_hub", "")).strip("/"), _HUB_FILE
 
 
+def cached_hub_file(architecture: str, pretrained: str = "openai") -> Path | None:
+    """That file in the hub's cache on this machine, or None where it is not; the errors are those of `hub_file`."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(*hub_file(architecture, pretrained))
+    return Path(found) if isinstance(found, str) else None
+
+
 def _finish(
     config: BackboneConfig, state: dict[str, Tensor], path: Path, tag: Mapping[str, Any], precision: str, name: str
 ) -> Backbone:

@@ -7,6 +7,7 @@ Points are in the normalised frame (`PointCloud.normalized`), where the object's
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from .neighbors import knn
 from .normals import local_frames, offsets_to
 from .registration import distinct_motions, rotation_from_axis_angle
 
-# Measured on 60 pairs of held-out synthetic objects: 4 motions do as well as 10, and 20,000 points better than 8,192.
+# On 60 pairs of held-out synthetic objects, 3, 6 and 10 motions were not told apart; 20,000 points beat 8,192.
 MOST = 4  # symmetries that are kept
 SUPPORT = 20_000  # points of the surface that the object is compared with
 FOLDS = (2, 3, 4, 5, 6)  # of the axes that are tried; axes of more go with mirror planes, but for helices
@@ -128,7 +129,7 @@ def _hemisphere(count: int) -> Float[Tensor, "n 3"]:
     return torch.stack([radius * angle.cos(), radius * angle.sin(), height], 1)
 
 
-def _distance_map(surface: Surface):
+def _distance_map(surface: Surface) -> Callable[[Tensor], Tensor]:
     """A function from points (*B, 3) to their distances from the surface, to about a cell."""
     low, high = surface.points.amin(0) - 2 * CUT, surface.points.amax(0) + 2 * CUT
     cell = float((high - low).max()) / (GRID - 1)

@@ -24,7 +24,7 @@ from ..model import PointAD
 from ..observation import Observation, Observer, Picture
 from ..render import rasterize_labels
 from ..synthesis.corpus import CorpusConfig, sample_object
-from .cache import LabelledPicture, load_picture, stored_origin
+from .cache import LabelledPicture
 from .pictures import patch_targets
 
 _FORMAT = 2  # of the files; counts up when what they hold changes
@@ -130,19 +130,6 @@ class LessonCache:
             paths.append(path)
             if progress is not None:
                 progress(len(paths), len(samples))
-        return paths
-
-    def of_pictures(self, pictures: Sequence[Path]) -> list[Path]:
-        """The lessons of stored pictures of synthetic objects, with the same file names."""
-        paths = []
-        for stored in pictures:
-            tag = hashlib.sha256(f"{self._look}{stored_origin(stored)}".encode()).hexdigest()[:8]
-            path = self.folder / f"{stored.stem}-{tag}.safetensors"
-            if not path.exists():
-                labelled = load_picture(stored)
-                damaged = bool((labelled.kinds >= 0).any())
-                self._write(path, labelled.picture, labelled.kinds, damaged, True, labelled.family, labelled.kind)
-            paths.append(path)
         return paths
 
     def of_objects(self, seeds: Sequence[int], corpus: CorpusConfig, *, workers: int = 0) -> list[Path]:
