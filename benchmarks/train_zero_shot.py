@@ -34,7 +34,6 @@ from pointadplus.training.pairs import pair_stream, pairs_of
 from pointadplus.training.pretraining import Average
 from pointadplus.training.trainer import PromptTrainer, calibrate_descriptors, set_rates
 
-LOOKS = 2  # of the detector that is written
 FIGURES = "O", "P", "P pooled", "AP"  # in the order of `figures`
 
 
@@ -138,8 +137,7 @@ def main() -> None:
                 {"step": done},
             )
     model.load_state_dict(average.state)
-    looks = replace(config.observation, samples=LOOKS)  # lessons have one
-    config = replace(config, digest=backbone.digest, observation=looks)
+    config = replace(config, digest=backbone.digest)
     detector = ZeroShotDetector.from_parts(backbone, model, config)
     card = {
         "training": asdict(training),

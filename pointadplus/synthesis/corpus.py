@@ -25,6 +25,7 @@ class CorpusConfig:
         points: lowest and highest size of a cloud before scan artefacts, drawn log-uniformly.
         defect_counts: probabilities of one, two and three defects on a damaged object.
         stretch: largest factor by which an axis is stretched or squeezed.
+        fittings: share of the objects, healthy and damaged, that carry lone details by design.
         artifacts: what the scanner does.
     """
 
@@ -32,6 +33,7 @@ class CorpusConfig:
     points: tuple[int, int] = (16_000, 40_000)
     defect_counts: tuple[float, float, float] = (0.7, 0.2, 0.1)
     stretch: float = 1.4
+    fittings: float = 0.5
     artifacts: ScanArtifacts = field(default_factory=ScanArtifacts)
 
 
@@ -102,7 +104,7 @@ def _posed(generator: torch.Generator, config: CorpusConfig) -> tuple[Shape, Ten
     low, high = config.points
     count = int(math.exp(_uniform(generator, math.log(low), math.log(high))))
     family = config.families[_integer(generator, len(config.families))]
-    shape = sample_shape(generator, points=count, family=family)
+    shape = sample_shape(generator, points=count, family=family, fittings=config.fittings)
     return shape, *_pose(shape.points, shape.normals, config.stretch, generator)
 
 

@@ -23,6 +23,7 @@ from . import (
     shapes_vessels,
 )
 from .family import Family
+from .fittings import with_fittings
 from .solids import scaled
 from .surface import sample_surface
 
@@ -62,13 +63,16 @@ class Shape:
     caption: str
 
 
-def sample_shape(generator: torch.Generator, *, points: int = 20_000, family: str | None = None) -> Shape:
+def sample_shape(
+    generator: torch.Generator, *, points: int = 20_000, family: str | None = None, fittings: float = 0.0
+) -> Shape:
     """Draw one object and sample its surface.
 
     Args:
         generator: source of all randomness; its device is where the points are made and returned.
         points: N, at least 1.
         family: one of `FAMILIES`; None draws one of them, all equally likely.
+        fittings: probability that it carries lone details, see `fittings.with_fittings`.
 
     Raises:
         ConfigError: an unknown family, or no points asked for.
@@ -84,6 +88,8 @@ def sample_shape(generator: torch.Generator, *, points: int = 20_000, family: st
     solid = recipe.build(rng)
     field = scaled(solid.field, *_stretch(rng, recipe.stretch))
     chosen = _choose_reliefs(rng, recipe)
+    if rng.random() < fittings:
+        field = with_fittings(field, rng, generator)
     if not chosen:
         positions, normals = sample_surface(field, points, generator)
     else:
