@@ -47,7 +47,7 @@ def cases(model: PointAD, lessons: Iterable[Lesson]) -> list[Case]:
     for lesson in lessons:
         evidence = model(lesson.observation, lesson.graph, texts)
         assert isinstance(evidence, EvidencePlus)
-        out.append(Case(evidence, lesson.labels.numpy()))
+        out.append(Case(evidence, lesson.labels.cpu().numpy()))
     return out
 
 
@@ -61,7 +61,7 @@ def figures(found: list[Case], fusion: FusionConfig) -> tuple[float, float, floa
     """Pooled object AUROC, AUROC of damaged objects' points (mean over objects), pooled point AUROC and point AP."""
     objects, damaged, points, labels, within = [], [], [], [], []
     for case in found:
-        joined = case.joined(fusion).numpy()
+        joined = case.joined(fusion).cpu().numpy()
         objects.append(case.score(fusion))
         damaged.append(case.labels.any())
         points.append(joined)

@@ -1,7 +1,7 @@
 """Lone details that healthy objects carry by design: screws, bosses, pads, ports, holes, pockets, vents.
 
-A real part is seldom as regular as a lathe leaves it: a power drill has its switch on one side. Whatever looks for what is
-lone, or for what one side has and the other has not, must have seen such details on healthy objects.
+A real part is seldom as regular as a lathe leaves it: a power drill has its switch on one side. Whatever looks for what
+is lone, or for what one side has and the other has not, must have seen such details on healthy objects.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,10 +21,21 @@ def pairs_of(lessons: Sequence[Path]) -> list[tuple[Path, Path]]:
     ]
 
 
-def pair_stream(pairs: Sequence[tuple[Path, Path]], seed: int) -> Iterator[tuple[Lesson, Lesson]]:
-    """Pairs for ever, in a new seeded order each epoch."""
+def pair_stream(
+    pairs: Sequence[tuple[Path, Path]], seed: int, first: int = 0, every: int = 1
+) -> Iterator[tuple[Lesson, Lesson]]:
+    """Pairs for ever, in a new seeded order each epoch.
+
+    Args:
+        first: pairs passed over at the start, unread, as a run that resumes does.
+        every: give one of so many from there on; that many readers, each with another `first`, share the work.
+    """
+    for index in itertools.islice(_order(len(pairs), seed), first, None, every):
+        healthy, damaged = pairs[index]
+        yield load_lesson(healthy), load_lesson(damaged)
+
+
+def _order(count: int, seed: int) -> Iterator[int]:
     generator = torch.Generator().manual_seed(seed)
     while True:
-        for index in torch.randperm(len(pairs), generator=generator).tolist():
-            healthy, damaged = pairs[index]
-            yield load_lesson(healthy), load_lesson(damaged)
+        yield from torch.randperm(count, generator=generator).tolist()
