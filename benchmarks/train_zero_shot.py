@@ -156,14 +156,15 @@ def main() -> None:
     config = ZeroShotConfig(arguments.backbone, backbone.digest, model=sizes)
     observer = Observer(backbone.channels, backbone.image_size, config.observation)
     model = PointADPlus(backbone, config.model)
-    start = time.perf_counter()
     cache = LessonCache(arguments.lessons or arguments.run / "lessons", backbone, observer, model)
+    start, kept = time.perf_counter(), len(list(cache.folder.iterdir()))
     arguments.run.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # of each worker
     judged = range(JUDGED, JUDGED + 2 * arguments.judged)
     held_out = cache.of_objects(judged, CorpusConfig(families=HELD_OUT), workers=arguments.workers)
     lessons = cache.of_objects(range(2 * arguments.pairs), CorpusConfig(), workers=arguments.workers)
-    print(f"{arguments.pairs} pairs observed in {time.perf_counter() - start:.0f} s", flush=True)
+    made, seconds = len(list(cache.folder.iterdir())) - kept, time.perf_counter() - start
+    print(f"{arguments.pairs} pairs; {made} objects made and observed in {seconds:.0f} s", flush=True)
     if arguments.only_lessons:
         return
     torch.set_num_threads(arguments.threads)
@@ -176,6 +177,11 @@ def main() -> None:
     card = {
         "training": asdict(training),
         "seed": arguments.seed,
+        "corpus": asdict(CorpusConfig()),
+        "objects_made": made,
+        "objects_per_second": round(made / seconds, 2),
+        "views_per_second": round(made * len(observer.renderer.rotations) / seconds, 1),
+        "workers": arguments.workers,
         **told,
         "source": "synthetic objects only (pointadplus.synthesis)",
         "backbone_digest": backbone.digest,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -253,6 +254,17 @@ def test_pictures_and_lessons_come_back_from_disk(stream, drawn, backbone_file, 
     written = lessons[1].stat().st_mtime_ns
     assert cache.of_objects(seeds, CORPUS, workers=1) == lessons
     assert lessons[1].stat().st_mtime_ns == written, "what is there already is not computed again"
+
+
+def test_readers_share_one_order_of_pairs(monkeypatch):
+    monkeypatch.setattr("pointadplus.training.pairs.load_lesson", lambda path: path)
+    pairs = [(Path(f"{2 * number:012d}-x"), Path(f"{2 * number + 1:012d}-x")) for number in range(5)]
+    alone = list(islice(pair_stream(pairs, 3), 12))
+    assert sorted(alone[:5]) == sorted(alone[5:10]) == pairs, "an epoch has each pair once"
+    assert alone[:5] != alone[5:10]
+    assert list(islice(pair_stream(pairs, 3, first=4), 8)) == alone[4:]
+    shares = [list(islice(pair_stream(pairs, 3, reader, 3), 4)) for reader in range(3)]
+    assert [pair for turn in zip(*shares, strict=True) for pair in turn] == alone
 
 
 def test_prompts_and_aggregation_learn_while_the_backbone_stays(stream, drawn, backbone_file, tmp_path):
