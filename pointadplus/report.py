@@ -29,7 +29,7 @@ from .render import MultiViewRenderer
 from .render.shading import ALBEDO, AMBIENT
 
 _LEVELS = 256  # a score is stored as floor(256·s), so that "s ≥ k/256" is exact after storing
-_SCRIPTS = ("scans.js", "webgl.js", "software.js", "viewer.js")
+_SCRIPTS = ("scans.js", "webgl.js", "software.js", "viewer.js", "list.js", "hands.js")
 _GRID = 65535  # a coordinate is stored in 16 bits
 _PICTURE = 320  # pixels of the side of a still picture, before its empty margins are cut off
 _COLORS, _LIGHTS = 31, 8  # of a still picture; with the background they fit a PNG's palette of 256
@@ -55,8 +55,9 @@ def write_report(
     A cloud of more than `max_points` points is thinned for display: its highest-scoring tenth of `max_points` always
     stays, the rest is drawn evenly from the others. Counts in the page are of all points, not of those shown.
     Each cloud opens turned to the side that shows its anomalous points best (`best_view`), and a still picture of that
-    side stands beside its name. Its regions stand in a table, the 50 of the highest peaks. A page takes about 9 bytes a
-    point shown and 10 kB a cloud.
+    side stands beside its name. Its regions stand in a table, the 50 of the highest peaks, and its score among those of
+    the normal scans it was calibrated on. Scans are listed by score, and can be filtered by score, name and verdict. A
+    page takes about 9 bytes a point shown and 10 kB a cloud.
 
     Args:
         detections: what to show, in this order; at least one.
@@ -71,17 +72,17 @@ def write_report(
     """
     if max_points < 1:
         raise ConfigError("nothing could be shown", where="max_points", expected="at least 1", found=max_points)
-    scans = [
-        _scan(detection, index, max_points) | _regions(detection, threshold, words)
-        for index, detection in enumerate(detections)
-    ]
+    scans, calibrations = [], {}
+    for index, detection in enumerate(detections):
+        verdict = {"verdict": _verdict(detection, calibrations)}
+        scans.append(_scan(detection, index, max_points) | verdict | _regions(detection, threshold, words))
     if not scans:
         raise ConfigError("there is nothing to report", where="detections", expected="at least one", found="none")
     target = Path(path)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(_page(title, scans))
+        partial.write_bytes(_page(title, scans, calibrations))
         os.replace(partial, target)
     except OSError as error:
         with suppress(OSError):
@@ -90,7 +91,7 @@ def write_report(
     return target
 
 
-def _page(title: str, scans: list[dict[str, Any]]) -> bytes:
+def _page(title: str, scans: list[dict[str, Any]], calibrations: dict[str, dict[str, Any]]) -> bytes:
     assets = files("pointadplus") / "assets" / "report"
     style = (assets / "style.css").read_text("utf-8")
     script = "\n".join((assets / name).read_text("utf-8") for name in _SCRIPTS)
@@ -100,7 +101,7 @@ def _page(title: str, scans: list[dict[str, Any]]) -> bytes:
         script=script,
         style_hash=_csp_hash(style),
         script_hash=_csp_hash(script),
-        data=_inert_json({"colors": VIRIDIS, "scans": scans}),
+        data=_inert_json({"colors": VIRIDIS, "calibrations": calibrations, "scans": scans}),
     )
     return page.encode("utf-8", errors="replace")  # a title may hold lone surrogates
 
@@ -126,7 +127,6 @@ def _scan(detection: Detection, index: int, max_points: int) -> dict[str, Any]:
     return {
         "name": cloud.source or f"cloud {index + 1}",
         "objectScore": float(detection.object_score),
-        "verdict": _verdict(detection),
         "points": len(cloud),
         "dropped": cloud.dropped,
         "shown": len(shown),
@@ -154,15 +154,21 @@ def _regions(detection: Detection, threshold: float | None, words: Sequence[str]
     }
 
 
-def _verdict(detection: Detection) -> dict[str, Any] | None:
+def _verdict(detection: Detection, calibrations: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """What the scan's calibration says; its scores join `calibrations` once, whichever scans share it."""
     calibration = detection.calibration
     if calibration is None:
         return None
+    calibrations[calibration.digest] = {
+        "scores": [round(score, 4) for score in calibration.scores],
+        "threshold": calibration.threshold,
+    }
     return {
         "anomalous": detection.is_anomalous,
         "pValue": detection.p_value,
         "promise": calibration.promise,
         "scans": len(calibration.scores),
+        "calibration": calibration.digest,
     }
 
 

@@ -10,6 +10,7 @@ import math
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pointadplus.calibration import Calibration
 from pointadplus.cloud import PointCloud
 from pointadplus.detection import Detection
 from pointadplus.errors import CloudWriteError, ConfigError
@@ -153,6 +155,24 @@ def test_every_cloud_has_a_best_side(tmp_path: Path, points: torch.Tensor, score
         assert (image[..., 3] == 255).sum() > 5_000
     if points[:, 2].eq(0).all():
         assert abs(rotation[2, 2]) > 0.5, "a plane is not seen edge on"
+
+
+def test_a_large_scan_makes_a_small_page(tmp_path: Path) -> None:
+    points = torch.rand(200_000, 3, generator=torch.Generator().manual_seed(0))
+    path = write_report([detection(PointCloud.create(points))], tmp_path / "report.html")
+    assert path.stat().st_size < 3e6 / 4
+    _, (scan,) = page_of(path)
+    assert (scan["points"], scan["shown"]) == (200_000, 60_000)
+
+
+def test_scans_share_the_scores_of_their_calibration(tmp_path: Path, sphere: PointCloud) -> None:
+    calibration = Calibration((0.1, 0.2, 0.123456), (0.5, 0.5, 0.5), 0.3)
+    found = [replace(detection(sphere, object_score=score), calibration=calibration) for score in (0.15, 0.75)]
+    page, scans = page_of(write_report([*found, detection(sphere)], tmp_path / "report.html"))
+    told = json.loads(page.inline[1][1])["calibrations"]
+    assert told == {calibration.digest: {"scores": [0.1, 0.1235, 0.2], "threshold": 0.2}}
+    assert [scan["verdict"] and scan["verdict"]["anomalous"] for scan in scans] == [False, True, None]
+    assert scans[0]["verdict"]["calibration"] == scans[1]["verdict"]["calibration"] == calibration.digest
 
 
 def test_nothing_is_fetched(tmp_path: Path, sphere: PointCloud) -> None:

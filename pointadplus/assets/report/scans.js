@@ -1,6 +1,6 @@
 // The scans of the page, and what a score looks like. The files of this folder are joined into one script module.
 
-const { scans, colors } = JSON.parse(document.getElementById("report-data").textContent);
+const { scans, colors, calibrations } = JSON.parse(document.getElementById("report-data").textContent);
 const LEVELS = 256;
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));

@@ -1,6 +1,8 @@
-// The camera, the page and the hands on it.
+// The camera, and the page of one scan.
 
 const element = (id) => document.getElementById(id);
+const BINS = 44; // of the histogram of object scores
+const theme = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const FILL = 0.47; // of the view's shorter side, at zoom 1: the radius of the sphere around the cloud
 
 const view = element("view");
@@ -85,6 +87,55 @@ function paintScale() {
   }
 }
 
+/** Object scores to compare with: of the normal scans that the verdict rests on or, where there are none, of the page. */
+function compared(scan) {
+  if (scan.verdict) return { ...calibrations[scan.verdict.calibration], kind: "normal" };
+  return { scores: scans.map((other) => other.objectScore), threshold: null, kind: "listed" };
+}
+
+/** How many of them score what, with the threshold (dashed) and a mark at this scan's own score. */
+function paintComparison() {
+  const scan = scans[state.scan];
+  const { scores, threshold, kind } = compared(scan);
+  const context = fit(element("comparison"));
+  const { width, height } = context.canvas;
+  const ratio = window.devicePixelRatio || 1;
+  const counts = new Array(BINS).fill(0);
+  for (const value of scores) counts[Math.min(BINS - 1, Math.floor(value * BINS))]++;
+  const [floor, tallest] = [height - 8 * ratio, Math.max(...counts)];
+  context.fillStyle = theme("--muted-point");
+  counts.forEach((count, bin) => {
+    const [from, to] = [bin, bin + 1].map((edge) => Math.round((edge / BINS) * width));
+    const tall = (count / tallest) * (floor - 2);
+    context.fillRect(from, floor - tall, to - from - ratio, tall);
+  });
+  context.fillStyle = theme("--line");
+  context.fillRect(0, floor, width, ratio);
+  if (threshold !== null) {
+    context.strokeStyle = theme("--text");
+    context.setLineDash([3 * ratio, 2 * ratio]);
+    context.lineWidth = ratio;
+    context.beginPath();
+    context.moveTo(threshold * width, 0);
+    context.lineTo(threshold * width, floor);
+    context.stroke();
+  }
+  const mark = Math.min(Math.max(scan.objectScore * width, 4 * ratio), width - 4 * ratio);
+  context.fillStyle = theme("--accent");
+  context.beginPath();
+  context.moveTo(mark, floor + ratio);
+  context.lineTo(mark - 4 * ratio, height);
+  context.lineTo(mark + 4 * ratio, height);
+  context.fill();
+  const others = kind === "normal" ? "normal scans" : scores.length === 1 ? "scan of this page" : "scans of this page";
+  const limit = threshold === null ? "" : `; alarm from ${score(threshold)}`;
+  element("compared").textContent = `▲ among ${number(scores.length)} ${others}${limit}`;
+  element("comparison").setAttribute(
+    "aria-label",
+    `${number(scores.length)} ${others} score ${score(Math.min(...scores))} to ${score(Math.max(...scores))}; this one ${score(scan.objectScore)}`,
+  );
+}
+
 function paintNumbers() {
   const scan = scans[state.scan];
   const above = scan.histogram.slice(state.threshold).reduce((sum, count) => sum + count, 0);
@@ -96,6 +147,7 @@ function paintNumbers() {
 
 function refresh() {
   paintScale();
+  paintComparison();
   paintNumbers();
   redraw();
 }
@@ -166,94 +218,6 @@ function select(index) {
   details(scan);
   tabulate(scan);
   reset();
-  for (const button of element("scans").querySelectorAll("button")) {
-    button.setAttribute("aria-current", String(Number(button.dataset.index) === index));
-  }
+  markCurrent();
   refresh();
 }
-
-function listScans(order) {
-  const indices = scans.map((_, index) => index);
-  if (order === "score") indices.sort((a, b) => scans[b].objectScore - scans[a].objectScore);
-  const items = indices.map((index) => {
-    const scan = scans[index];
-    const [item, button, picture, file, value, meter, filled] = ["li", "button", "img", "span", "span", "span", "i"].map((tag) => document.createElement(tag));
-    picture.src = scan.picture;
-    picture.alt = "Seen from the side that shows its highest scores best:";
-    file.textContent = scan.name.split(/[\\/]/).pop();
-    file.title = scan.name;
-    file.className = "file";
-    value.textContent = score(scan.objectScore);
-    meter.className = "meter";
-    filled.style.width = `${100 * scan.objectScore}%`;
-    meter.append(filled);
-    button.type = "button";
-    button.dataset.index = index;
-    button.setAttribute("aria-current", String(index === state.scan));
-    button.append(picture, file, value, meter);
-    button.addEventListener("click", () => select(index));
-    item.append(button);
-    return item;
-  });
-  element("scans").replaceChildren(...items);
-  for (const button of element("sorting").children) button.setAttribute("aria-pressed", String(button.dataset.order === order));
-}
-
-// ---- hands ----
-
-const fingers = new Map();
-const spread = () => {
-  const [a, b] = [...fingers.values()];
-  return Math.hypot(a.x - b.x, a.y - b.y) || 1;
-};
-view.addEventListener("pointerdown", (event) => {
-  view.setPointerCapture(event.pointerId);
-  fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-});
-view.addEventListener("pointermove", (event) => {
-  const last = fingers.get(event.pointerId);
-  if (!last) return;
-  const before = fingers.size === 2 ? spread() : 0;
-  const [dx, dy] = [event.clientX - last.x, event.clientY - last.y];
-  fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-  if (fingers.size === 2) {
-    zoom(spread() / before);
-    move(dx / 2, dy / 2);
-  } else if (event.shiftKey || event.buttons & 6) {
-    move(dx, dy);
-  } else {
-    turn(dy * 0.008, dx * 0.008);
-  }
-});
-for (const name of ["pointerup", "pointercancel"]) view.addEventListener(name, (event) => fingers.delete(event.pointerId));
-view.addEventListener("contextmenu", (event) => event.preventDefault());
-view.addEventListener("dblclick", reset);
-view.addEventListener("wheel", (event) => {
-  event.preventDefault();
-  zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)));
-}, { passive: false });
-
-const KEYS = {
-  ArrowLeft: () => turn(0, -0.12), ArrowRight: () => turn(0, 0.12), ArrowUp: () => turn(-0.12, 0), ArrowDown: () => turn(0.12, 0),
-  "+": () => zoom(1.15), "=": () => zoom(1.15), "-": () => zoom(1 / 1.15), 0: reset,
-};
-document.addEventListener("keydown", (event) => {
-  const act = KEYS[event.key];
-  if (!act || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select")) return;
-  event.preventDefault();
-  act();
-});
-element("threshold").addEventListener("input", (event) => {
-  state.threshold = Number(event.target.value);
-  refresh();
-});
-element("range").addEventListener("change", refresh);
-element("size").addEventListener("input", redraw);
-for (const button of element("sorting").children) button.addEventListener("click", () => listScans(button.dataset.order));
-window.addEventListener("resize", refresh);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
-
-element("summary").textContent = `${number(scans.length)} ${scans.length === 1 ? "scan" : "scans"} · higher is more anomalous`;
-element("sorting").hidden = scans.length < 2;
-listScans("given");
-select(0);
