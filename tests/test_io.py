@@ -19,8 +19,8 @@ import torch
 import pointadplus.io
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import CloudError, CloudReadError, CloudWriteError, ConfigError
-from pointadplus.io import READABLE, WRITABLE, from_object, objects, read_cloud, write_cloud
-from pointadplus.io.formats import RawCloud, unit_colors
+from pointadplus.io import READABLE, WRITABLE, from_object, read_cloud, write_cloud
+from pointadplus.io.formats import RawCloud, inflating_at_most, unit_colors
 from pointadplus.io.pcd import lzf_decompress
 from pointadplus.io.ply import read_ply
 from pointadplus.io.sampling import sample_surface
@@ -660,6 +660,11 @@ CASES: dict[str, tuple[str, bytes, str]] = {
         gltf(binary=False, buffers=[{"byteLength": 72, "uri": "../outside.bin"}]),
         "no file of this folder",
     ),
+    "gltf: other files, not there": (
+        "a.gltf",
+        gltf(binary=False, buffers=[{"byteLength": 72, "uri": "../nothing.bin"}]),
+        "no file of this folder",
+    ),
     "gltf: deep": ("a.gltf", b"[" * 100_000, "not a readable"),
 }
 
@@ -697,12 +702,27 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         read_cloud(path)
 
 
-def test_scenes_that_loop_or_multiply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scenes_that_loop_or_multiply(tmp_path: Path) -> None:
     attempt(put(tmp_path, "loop.glb", gltf(nodes=[{"mesh": 0, "children": [1]}, {"mesh": 0, "children": [0]}])))
-    monkeypatch.setattr(objects, "MAX_INFLATED", 10_000)
     many = [{"children": list(range(1, 100))}, *[{"mesh": 0}] * 99]
-    with pytest.raises(CloudReadError, match="too large"):
+    with inflating_at_most(10_000), pytest.raises(CloudReadError, match="too large"):
         read_cloud(put(tmp_path, "many.glb", gltf(nodes=many)))
+
+
+def test_points_can_be_limited(tmp_path: Path) -> None:
+    path = put(tmp_path, "a.xyz", rows(POINTS))
+    assert len(read_cloud(path, max_points=len(POINTS))) == len(POINTS)
+    with pytest.raises(CloudReadError, match="too many points; expected: at most 23; found: 24"):
+        read_cloud(path, max_points=23)
+    with pytest.raises(ConfigError, match="max_points"):
+        read_cloud(path, max_points=0)
+
+
+def test_few_points_may_not_unpack_to_much(tmp_path: Path) -> None:
+    packed = put(tmp_path, "zeros.npz", npz(points=np.zeros((200_000, 3))))
+    assert len(read_cloud(packed)) == 200_000
+    with pytest.raises(CloudReadError, match="the archive"):
+        read_cloud(packed, max_points=1000)
 
 
 def test_lzf_references_may_overlap() -> None:

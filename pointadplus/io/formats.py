@@ -7,7 +7,9 @@ Readers take bytes, touch no file, and may raise any `Exception` on malformed da
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,6 +20,7 @@ from ..errors import CloudReadError
 #: Most bytes that a file may ask for beyond its own size (compressed formats, shared glTF buffers). A number we chose:
 #: some 10⁸ points, which no scanner delivers, and too little to bring a workstation down.
 MAX_INFLATED = 2**31
+_inflated: ContextVar[int] = ContextVar("inflated", default=MAX_INFLATED)
 
 _NORMALS = (("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z"))
 _COLORS = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
@@ -40,6 +43,21 @@ class RawCloud:
     colors: np.ndarray | None = None
     grid: tuple[int, int] | None = None
     faces: np.ndarray | None = None
+
+
+def most_inflated() -> int:
+    """Bytes that a file may ask for beyond its own size, here and now."""
+    return _inflated.get()
+
+
+@contextmanager
+def inflating_at_most(size: int) -> Iterator[None]:
+    """Let files ask for fewer bytes than before, in this thread only."""
+    before = _inflated.set(min(size, most_inflated()))
+    try:
+        yield
+    finally:
+        _inflated.reset(before)
 
 
 def check_bytes(needed: int, available: int, what: str) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from ..errors import CloudReadError
-from .formats import MAX_INFLATED, RawCloud, check_bytes, counted, fan, text_table, whole_number
+from .formats import RawCloud, check_bytes, counted, fan, most_inflated, text_table, whole_number
 from .objects import from_trimesh
 
 
@@ -72,11 +72,13 @@ def _guard_gltf(data: bytes, path: Path) -> None:
     header = json.loads(data)
     sizes = [int(view["byteLength"]) for view in header.get("bufferViews", [])]
     sizes += [64 * int(accessor["count"]) for accessor in header.get("accessors", [])]  # at most 4 × 4 floats each
-    if min(sizes, default=0) < 0 or sum(sizes) > MAX_INFLATED:
-        raise CloudReadError("absurd counts in the header", expected=f"at most {MAX_INFLATED} bytes", found=sum(sizes))
+    most = most_inflated()
+    if min(sizes, default=0) < 0 or sum(sizes) > most:
+        raise CloudReadError("absurd counts in the header", expected=f"at most {most} bytes", found=sum(sizes))
     folder = path.parent.resolve()
     for uri in (buffer.get("uri", "") for buffer in header.get("buffers", [])):
         for name in {uri, unquote(uri)} if not uri.startswith("data:") else ():
             target = (folder / name).resolve()
-            if name and target.exists() and not (target.is_file() and target.is_relative_to(folder)):
+            # Outside the folder nothing is looked for: the answer would tell which files this machine has.
+            if name and not (target.is_relative_to(folder) and (target.is_file() or not target.exists())):
                 raise CloudReadError("a buffer is no file of this folder", expected="a file beside it", found=uri[:200])

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..cloud import PointCloud
 from ..errors import CloudError, CloudReadError
-from .formats import MAX_INFLATED, RawCloud, unit_colors
+from .formats import RawCloud, most_inflated, unit_colors
 from .sampling import check_sampling, to_cloud
 
 
@@ -52,8 +52,9 @@ def from_trimesh(obj: Any) -> RawCloud:
     if not parts:
         raise CloudError("the object has no point", expected="vertices", found="none")
     total = sum(24 * len(part.vertices) + 24 * len(getattr(part, "faces", ())) for _, part in parts)
-    if total > MAX_INFLATED:
-        raise CloudReadError("the scene is too large", expected=f"at most {MAX_INFLATED} bytes", found=f"{total} bytes")
+    most = most_inflated()
+    if total > most:
+        raise CloudReadError("the scene is too large", expected=f"at most {most} bytes", found=f"{total} bytes")
     points, faces, colors, offset = [], [], [], 0
     for matrix, part in parts:
         vertices = np.asarray(part.vertices, np.float64)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import CloudReadError
-from .formats import MAX_INFLATED, RawCloud, check_blank, check_bytes, from_fields, text_table, whole_number
+from .formats import RawCloud, check_blank, check_bytes, from_fields, most_inflated, text_table, whole_number
 
 _PCL_NAMES = {"nx": "normal_x", "ny": "normal_y", "nz": "normal_z"}
 
@@ -97,7 +97,7 @@ def _compressed(body: memoryview, layout: np.dtype, points: int) -> dict[str, np
     packed, size = (int(n) for n in np.frombuffer(body, "<u4", 2))
     check_bytes(8 + packed, len(body), "compressed point data")
     check_blank(body[8 + packed :], "compressed point data")
-    if size != points * layout.itemsize or size > min(MAX_INFLATED, 88 * packed):  # LZF: 3 bytes become 264 at most
+    if size != points * layout.itemsize or size > min(most_inflated(), 88 * packed):  # LZF: 3 bytes become 264 at most
         raise CloudReadError(
             "the compressed size cannot be right", expected=f"{points * layout.itemsize} bytes", found=f"{size} bytes"
         )

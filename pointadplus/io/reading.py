@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ..cloud import PointCloud
 from ..errors import CloudError, CloudReadError
-from .formats import RawCloud
+from .formats import MAX_INFLATED, RawCloud, inflating_at_most
 from .meshes import read_off, read_scene
 from .pcd import read_pcd
 from .ply import read_ply
@@ -17,6 +17,7 @@ from .sampling import check_sampling, to_cloud
 from .tables import read_npy, read_npz, read_text, read_tiff
 
 _Built = TypeVar("_Built")
+_BYTES_A_POINT = 256  # that a compressed file may unpack to: 32 doubles, more than scanners write
 
 _READERS: dict[str, Callable[[bytes], RawCloud]] = {
     ".pcd": read_pcd,
@@ -33,7 +34,9 @@ _SCENES = (".stl", ".obj", ".glb", ".gltf")
 READABLE = tuple(sorted((*_READERS, *_SCENES)))
 
 
-def read_cloud(path: str | os.PathLike[str], *, points: int = 100_000, seed: int = 0) -> PointCloud:
+def read_cloud(
+    path: str | os.PathLike[str], *, points: int = 100_000, seed: int = 0, max_points: int | None = None
+) -> PointCloud:
     """Read a scan, or sample a mesh.
 
     Clouds: PCD (ascii, binary, compressed; organised scans keep their grid), PLY (ascii, binary), text tables (XYZ,
@@ -45,13 +48,26 @@ def read_cloud(path: str | os.PathLike[str], *, points: int = 100_000, seed: int
         path: the file.
         points: points to sample from a mesh, evenly by area; clouds are read whole.
         seed: of that sampling.
+        max_points: refuse a file of more rows, or of more vertices, and a compressed one that unpacks to more than 256
+            bytes for each of them; None means what memory holds.
 
     Raises:
-        CloudReadError: missing, unreadable, empty, truncated, malformed or absurd file, or an unknown extension.
-        ConfigError: `points` below 1.
+        CloudReadError: missing, unreadable, empty, truncated, malformed, absurd or too large a file, or an unknown
+            extension.
+        ConfigError: `points` or `max_points` below 1.
     """
     check_sampling(points)
-    return read_file(path, READABLE, lambda raw, source: to_cloud(raw, points, seed, source))
+    if max_points is not None:
+        check_sampling(max_points, "max_points")
+
+    def build(raw: RawCloud, source: str) -> PointCloud:
+        rows = raw.points.size // 3
+        if max_points is not None and rows > max_points:
+            raise CloudReadError("too many points", expected=f"at most {max_points}", found=rows)
+        return to_cloud(raw, points, seed, source)
+
+    with inflating_at_most(MAX_INFLATED if max_points is None else max_points * _BYTES_A_POINT):
+        return read_file(path, READABLE, build)
 
 
 def read_file(

@@ -9,10 +9,10 @@ from ..errors import CloudReadError, ConfigError
 from .formats import RawCloud
 
 
-def check_sampling(points: int) -> None:
+def check_sampling(points: int, where: str = "points") -> None:
     """Raise `ConfigError` if fewer than one point is asked for."""
     if points < 1:
-        raise ConfigError("too few points to sample", where="points", expected="at least 1", found=points)
+        raise ConfigError("too few points", where=where, expected="at least 1", found=points)
 
 
 def to_cloud(raw: RawCloud, points: int, seed: int, source: str | None) -> PointCloud:

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 
 from ..errors import CloudReadError
-from .formats import MAX_INFLATED, RawCloud, check_blank, check_bytes, from_fields, text_table, unit_colors
+from .formats import RawCloud, check_blank, check_bytes, from_fields, most_inflated, text_table, unit_colors
 
 
 def read_text(data: bytes) -> RawCloud:
@@ -59,7 +59,7 @@ def read_npz(data: bytes) -> RawCloud:
         entry = entries.get("points") or (next(iter(entries.values())) if len(entries) == 1 else None)
         if entry is None:
             raise CloudReadError("which array?", expected="`points`, or one array", found=", ".join(entries)[:200])
-        check_bytes(entry.file_size, MAX_INFLATED, "archive")
+        check_bytes(entry.file_size, most_inflated(), "archive")
         return read_npy(archive.read(entry))
 
 
@@ -71,7 +71,7 @@ def read_tiff(data: bytes) -> RawCloud:
         raise CloudReadError("TIFF needs the package tifffile", hint="pip install tifffile") from error
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         page = tiff.pages[0]
-        check_bytes(math.prod(page.shape) * page.dtype.itemsize, MAX_INFLATED, "image")
+        check_bytes(math.prod(page.shape) * page.dtype.itemsize, most_inflated(), "image")
         array = page.asarray()
     if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
         array = np.moveaxis(array, 0, 2)  # planar storage
