@@ -25,9 +25,9 @@ FLOORS = (
     ("errors", "cloud", "geometry", "config", "files"),
     ("render", "clip", "io", "mesh", "detection", "regions", "calibration"),
     ("prompts", "data", "synthesis", "observation"),
-    ("model", "fusion", "explanation", "colors", "naming"),
+    ("model", "fusion", "explanation", "colors", "naming", "record"),
     ("training", "evaluation", "report", "detector", "batch", "methods"),
-    ("protocols", "doctor"),
+    ("protocols", "doctor", "serve"),
     ("cli",),
     ("__main__",),
 )

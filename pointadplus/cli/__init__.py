@@ -22,6 +22,7 @@ from .output import (
 )
 from .regions import RegionOptions
 from .score import FileOptions, score_files
+from .serve import Host, MaxBytes, MaxPoints, Port, Queue, ServeConfig, Timeout, serve_with
 from .weights import weights as weights_commands
 
 # Rooms that pull in torch are imported inside the commands, so that --help answers at once.
@@ -41,6 +42,11 @@ Weights = Annotated[
     str, typer.Option("--weights", "--model", help="'embedded', or a file that `train` or `fit` wrote.")
 ]
 
+CalibrationFile = Annotated[Path | None, typer.Option(help="What `calibrate` wrote: p-values and verdicts.")]
+Threshold = Annotated[
+    float | None, typer.Option(min=0.0, help="Point score of a region; the calibrated one, or 0.5, if left out.")
+]
+
 
 @app.command()
 def score(
@@ -52,13 +58,11 @@ def score(
     report: Annotated[Path | None, typer.Option(help="Write an HTML heat-map report.")] = None,
     weights: Weights = "embedded",
     profile: Annotated[bool, typer.Option(help="Print each stage's share of the time.")] = False,
-    calibration: Annotated[Path | None, typer.Option(help="What `calibrate` wrote: p-values and verdicts.")] = None,
+    calibration: CalibrationFile = None,
     regions: Annotated[bool, typer.Option("--regions", help="Measure anomalous regions, into the JSON lines.")] = False,
     regions_csv: Annotated[Path | None, typer.Option(help="Write a table of the regions, a row each.")] = None,
     regions_ply: Annotated[Path | None, typer.Option(help="Write each cloud, painted by region, as PLY here.")] = None,
-    threshold: Annotated[
-        float | None, typer.Option(min=0.0, help="Point score of a region; the calibrated one, or 0.5, if left out.")
-    ] = None,
+    threshold: Threshold = None,
     words: Annotated[str | None, typer.Option(help="Comma-separated; each region gets the nearest.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on with what comes into the folder.")] = False,
     settle: Annotated[float, typer.Option(help="Seconds that a file must stay as it is, to be watched.")] = 2.0,
@@ -87,6 +91,24 @@ def score(
         good = score_files(detector, files, wanted, FileOptions(out, points, report, profile))
     if not good:
         raise typer.Exit(1)
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    weights: Weights = "embedded",
+    calibration: CalibrationFile = None,
+    threshold: Threshold = None,
+    max_bytes: MaxBytes = ServeConfig.max_bytes,
+    max_points: MaxPoints = ServeConfig.max_points,
+    queue: Queue = ServeConfig.queue,
+    timeout: Timeout = ServeConfig.timeout,
+) -> None:
+    """Score over HTTP: POST /score and /report, GET /health and /metrics. No one is asked who they are."""
+    with reported_errors():
+        config = ServeConfig(max_bytes, max_points, queue, timeout, threshold)
+        serve_with(_calibrated(weights, calibration), config, host, port)
 
 
 @app.command()

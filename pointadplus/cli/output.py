@@ -13,24 +13,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..errors import ConfigError, PointADPlusError
+from ..record import json_record as json_record
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from ..detection import Detection
-
-
-def json_record(file: Path, detection: Detection, regions: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    decision = {"p_value": detection.p_value, "is_anomalous": detection.is_anomalous}
-    return {
-        "path": str(file),
-        "object_score": detection.object_score,
-        **({} if detection.calibration is None else decision),
-        "points": len(detection.cloud),
-        "dropped": detection.dropped,
-        "seconds": {name: round(value, 4) for name, value in detection.seconds.items()},
-        **({} if regions is None else {"regions": regions}),
-    }
 
 
 def score_line(file: Path, record: Mapping[str, Any]) -> str:
