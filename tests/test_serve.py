@@ -24,18 +24,18 @@ from typing import Any, TypeVar
 import httpx
 import numpy as np
 import pytest
-import torch
 
 import pointadplus
-from baselines.surface_deviation import SurfaceDeviation
 from pointadplus import cli
 from pointadplus.calibration import Calibration
 from pointadplus.cloud import PointCloud
 from pointadplus.detection import AnomalyDetector, Detection
+from pointadplus.detector import ZeroShotDetector
 from pointadplus.errors import CloudError, ConfigError
 from pointadplus.io import write_cloud
 from pointadplus.serve import ServeConfig, create_app, run
 from tests.heights import MeanHeight, command, write_scan
+from tests.small import small_detector
 
 T = TypeVar("T")
 SCAN = b"0 0 0\n1 0 0.5\n0 1 1\n"  # MeanHeight: 0.5
@@ -77,7 +77,8 @@ def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.setenv("TMPDIR", str(folder))
     yield folder
-    assert list(folder.rglob("*")) == []
+    # torch_geometric writes a module there once a process, and leaves it.
+    assert [path for path in folder.rglob("*") if "_propagate_" not in path.name] == []
 
 
 def left(uploads: Path) -> list[Path]:
@@ -570,23 +571,24 @@ def process(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGTERM")
 def test_a_real_service_from_start_to_end(tmp_path: Path, uploads: Path, sphere: PointCloud) -> None:
-    detector = SurfaceDeviation().fit([sphere, sphere])
-    detector.save(tmp_path / "model.safetensors")
-    dented = PointCloud.create(sphere.points * torch.where(sphere.points[:, 2:] > 0.9, 0.8, 1.0))
-    write_cloud(tmp_path / "dented.ply", dented)
-    body = (tmp_path / "dented.ply").read_bytes()
-    options = ("--model", tmp_path / "model.safetensors", "--threshold", 0.3, "--max-bytes", 10**6)
+    model = tmp_path / "model.safetensors"
+    small_detector(tmp_path).save(model)
+    detector = ZeroShotDetector(model)
+    write_cloud(tmp_path / "part.ply", sphere)
+    body = (tmp_path / "part.ply").read_bytes()
+    expected = detector.score(tmp_path / "part.ply")
+    level = float(expected.valid_scores.quantile(0.9))
+    options = ("--model", model, "--threshold", level, "--max-bytes", 10**6)
     with process(*options) as (running, url):
         with httpx.Client(base_url=url, timeout=60) as client:
             health = client.get("/health").json()
             assert (health["ready"], health["weights"]) == (True, detector.fingerprint())
-            found = client.post("/score?name=dented.ply", content=body).json()
-            expected = detector.score(tmp_path / "dented.ply")
+            found = client.post("/score?name=part.ply", content=body).json()
             assert found["object_score"] == pytest.approx(expected.object_score, abs=1e-6)
-            assert [one["points"] for one in found["regions"]] == [one.points for one in expected.regions(0.3)]
+            assert [one["points"] for one in found["regions"]] == [one.points for one in expected.regions(level)]
             assert found["regions"]
-            assert "dented.ply" in client.post("/report?name=dented.ply", content=body).text
-            assert client.post("/score?name=dented.ply", content=body[:900]).status_code == 422
+            assert "part.ply" in client.post("/report?name=part.ply", content=body).text
+            assert client.post("/score?name=part.ply", content=body[:900]).status_code == 422
             assert client.post("/score?name=a.ply", content=bytes(5 * 10**6)).status_code == 413
             assert client.get("/health").status_code == 200
         answer = half_sent(url, body, lambda: stop(running, url))
