@@ -600,7 +600,7 @@ def half_sent(url: str, body: bytes, meanwhile: Callable[[], None]) -> bytes:
     """The answer to a scan whose second half is sent after `meanwhile`."""
     address = httpx.URL(url)
     head = f"POST /score?name=last.ply HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
-    with socket.create_connection((address.host, address.port), timeout=60) as connection:
+    with socket.create_connection((address.host, address.port or 80), timeout=60) as connection:
         connection.sendall(head.encode() + body[:500])
         time.sleep(0.3)
         meanwhile()
