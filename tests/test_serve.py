@@ -418,7 +418,7 @@ def test_a_full_queue_refuses_and_goes_on() -> None:
         refused = await send(client, "third.xyz")
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) >= 1
-        assert "1 scans wait" in refused.json()["error"]
+        assert "too many scans wait" in refused.json()["error"]
         text = (await client.get("/metrics")).text
         assert 'pointadplus_rejected_total{reason="queue full"} 1.0' in text
         assert "pointadplus_queue 1.0" in text

@@ -117,10 +117,8 @@ class Service:
         try:
             return self.queue.enter()
         except QueueFull:
-            message = f"{self.config.queue} scans wait already; try again later"
-            raise Refusal(
-                503, message, QUEUE_FULL, {"Retry-After": str(max(1, math.ceil(self._last_seconds)))}
-            ) from None
+            wait = {"Retry-After": str(max(1, math.ceil(self._last_seconds)))}
+            raise Refusal(503, "too many scans wait already; try again later", QUEUE_FULL, wait) from None
 
     async def _receive(self, request: Request, upload: Upload, deadline: float) -> None:
         try:
