@@ -407,12 +407,13 @@ def test_a_detectors_own_refusals() -> None:
 # --- the queue ---
 
 
-def test_a_full_queue_refuses_and_goes_on() -> None:
+def test_a_full_queue_refuses_and_goes_on(uploads: Path) -> None:
     detector = Gated()
 
     async def steps(client: httpx.AsyncClient) -> None:
         first = send(client, "first.xyz")
         await until(lambda: detector.begun == ["first.xyz"])
+        assert left(uploads) == []  # it was read
         second = send(client, "second.xyz")
         await health_is(client, queue=1)
         refused = await send(client, "third.xyz")
