@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("--backbone")
     parser.add_argument("--lessons", type=Path, required=True, help="folder of what the backbone sees, kept")
     parser.add_argument("--pairs", type=int, default=160)
+    parser.add_argument("--fittings", type=float, default=CorpusConfig.fittings, help="share with lone details")
     parser.add_argument("--workers", type=int, default=2, help="processes that make the pairs")
     arguments = parser.parse_args()
     detector = ZeroShotDetector(arguments.weights, backbone=arguments.backbone)
@@ -85,11 +86,14 @@ def main() -> None:
     observer = Observer(detector.backbone.channels, detector.backbone.image_size, observation)
     cache = LessonCache(arguments.lessons, detector.backbone, observer, detector.model)
     torch.set_num_threads(1)  # of each worker
-    seeds, corpus = range(JUDGED, JUDGED + 2 * arguments.pairs), CorpusConfig(families=HELD_OUT)
+    seeds, corpus = (
+        range(JUDGED, JUDGED + 2 * arguments.pairs),
+        CorpusConfig(families=HELD_OUT, fittings=arguments.fittings),
+    )
     lessons = cache.of_objects(seeds, corpus, workers=arguments.workers)
     torch.set_num_threads(2)
     found = cases(detector.model, map(load_lesson, lessons))
-    print(f"{arguments.pairs} pairs of {', '.join(HELD_OUT)}; percent\n")
+    print(f"{arguments.pairs} pairs of {', '.join(HELD_OUT)}, {arguments.fittings:.0%} with lone details; percent\n")
     print("| geometry | sigma | top | pooled | views | O pooled | twins | P within | P pooled | P-AP |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     base = FusionConfig(geometry=0.7, sigma=1.0, top=0.003, pooled=0.5, views=0.0)
