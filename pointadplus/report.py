@@ -25,6 +25,7 @@ from .detection import Detection
 from .errors import CloudWriteError, ConfigError
 from .explanation import best_view
 from .geometry.sampling import select_points
+from .palette import VIRIDIS, score_colors
 from .render import MultiViewRenderer
 from .render.shading import ALBEDO, AMBIENT
 
@@ -35,10 +36,6 @@ _PICTURE = 320  # pixels of the side of a still picture, before its empty margin
 _COLORS, _LIGHTS = 31, 8  # of a still picture; with the background they fit a PNG's palette of 256
 _DARKEST = 0.5  # light, where the surface is seen edge on
 _LISTED = 50  # regions of a scan that its table shows, the highest peaks first
-
-# Viridis (van der Walt and Smith, 2015) from 0.2 in tenths: readable with any colour vision and in grey print.
-# Its darkest fifth is left out, because shading could not be seen there.
-VIRIDIS = ("414487", "355f8d", "2a788e", "21918c", "22a884", "44bf70", "7ad151", "bddf26", "fde725")
 
 
 def write_report(
@@ -192,10 +189,7 @@ def _best_side(detection: Detection, shown: Int[Tensor, "k"]) -> tuple[Float[Ten
 
 def _palette() -> UInt8[Tensor, "entries 3"]:
     """RGB of the background, and of every colour in every light, from the darkest."""
-    stops = torch.tensor([list(bytes.fromhex(color)) for color in VIRIDIS], dtype=torch.float32)
-    place = (torch.arange(_COLORS) + 0.5) / _COLORS * (len(stops) - 1)
-    below = place.long().clamp(max=len(stops) - 2)
-    colors = torch.lerp(stops[below], stops[below + 1], (place - below)[:, None])
+    colors = 255 * score_colors((torch.arange(_COLORS) + 0.5) / _COLORS)
     lights = _DARKEST + (1.0 - _DARKEST) * torch.arange(_LIGHTS) / (_LIGHTS - 1)
     table = (colors[:, None] * lights[:, None]).flatten(0, 1)
     return torch.cat([torch.zeros(1, 3), table]).round().to(torch.uint8)

@@ -22,7 +22,7 @@ MODULES = {
 
 # A room imports rooms of lower floors and its own. Packages and single files are rooms alike.
 FLOORS = (
-    ("errors", "cloud", "geometry", "config", "files"),
+    ("errors", "cloud", "geometry", "config", "files", "palette"),
     ("render", "clip", "io", "mesh", "detection", "regions", "calibration"),
     ("prompts", "data", "synthesis", "observation"),
     ("model", "fusion", "explanation", "colors", "naming", "record"),

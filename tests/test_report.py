@@ -23,8 +23,9 @@ from pointadplus.calibration import Calibration
 from pointadplus.cloud import PointCloud
 from pointadplus.detection import Detection
 from pointadplus.errors import CloudWriteError, ConfigError
+from pointadplus.palette import VIRIDIS
 from pointadplus.render import best_view
-from pointadplus.report import VIRIDIS, write_report
+from pointadplus.report import write_report
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">.ply"
 
