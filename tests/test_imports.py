@@ -27,7 +27,7 @@ FLOORS = (
     ("prompts", "data", "synthesis", "observation"),
     ("model", "fusion", "explanation", "colors", "naming", "record"),
     ("training", "evaluation", "report", "detector", "batch", "methods"),
-    ("protocols", "doctor", "serve"),
+    ("protocols", "doctor", "serve", "estimator"),
     ("cli",),
     ("__main__",),
 )
