@@ -10,8 +10,8 @@ from pathlib import Path
 from .errors import ConfigError
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all, through to the disk; its folder is made.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file, text in UTF-8, whole or not at all, through to the disk; its folder is made.
 
     Raises:
         ConfigError: it cannot be written; a file that stood there stands there still.
@@ -19,8 +19,8 @@ def write_whole(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with open(partial, "xb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)

@@ -65,3 +65,18 @@ def import_weights(
             raise WeightsError("other weights than were expected", where=file, expected=digest, found=backbone.digest)
         save_backbone(backbone, target, dtype=torch.float32)  # what the file holds loads as it is, to the bit
     typer.echo(f"{name}\tdigest {backbone.digest}\t{printable(target)}")
+
+
+@weights.command("export-onnx")
+def export_onnx(
+    out: Annotated[Path, typer.Option(help="The ONNX file to write.")],
+    backbone: Annotated[str, typer.Option(help="'embedded', 'hub:NAME', an imported name or a file.")] = "embedded",
+) -> None:
+    """Write a backbone's image tower for runtimes that know no PyTorch; needs the extra `onnx`."""
+    from ..clip.onnx import export_image_tower
+    from ..clip.weights import load_backbone
+
+    with reported_errors():
+        loaded = load_backbone(backbone)
+        export_image_tower(loaded, out)
+    typer.echo(f"{printable(out)}\tdigest {loaded.digest}")

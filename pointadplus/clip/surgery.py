@@ -28,7 +28,7 @@ def embed_patches(
     patches = visual.get_submodule(stem)(images).float()
     grid = (patches.shape[2], patches.shape[3])
     patches = patches.flatten(2).transpose(1, 2)
-    cls_token = visual.class_embedding.expand(len(patches), 1, -1)
+    cls_token = visual.class_embedding.expand(patches.shape[0], 1, -1)  # len() would fix the number in a trace
     tokens = torch.cat([cls_token, patches], 1) + interpolated_positions(visual, grid)
     return visual.ln_pre(tokens), grid
 
