@@ -16,8 +16,13 @@ from .methods import method, method_names
 _PACKAGE = "pointadplus"
 # Modules of the optional extras, by the extra that brings them.
 _EXTRAS = {
-    "numba": "numba", "onnx": "onnxscript", "pytorch3d": "pytorch3d", "serve": "fastapi", "tiff": "tifffile", "train": "accelerate",
-}  # fmt: skip
+    "numba": "numba",
+    "onnx": "onnxscript",
+    "pytorch3d": "pytorch3d",
+    "serve": "fastapi",
+    "tiff": "tifffile",
+    "train": "accelerate",
+}
 _HUB_WEIGHTS = "ViT-L-14-336"
 
 
