@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test lint clean
+.PHONY: help install dev demo test lint docs clean
 
 help:
 	@echo "make demo   score a healthy and a damaged object, write demo/report.html"
 	@echo "make test   run the tests (PYTEST_ARGS=... goes to pytest)"
 	@echo "make lint   ruff and pyright"
-	@echo "make clean  remove $(VENV) and demo/"
+	@echo "make docs   the documentation, into site/; a warning is an error"
+	@echo "make clean  remove $(VENV), demo/ and site/"
 
 install: $(VENV)/.installed
 
@@ -43,5 +44,8 @@ lint: dev
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+docs: dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo site
