@@ -47,7 +47,6 @@ ONLY_READ = {
     r"\.venv/bin/": "needs what make dev installs",
     r"(OMP_NUM_THREADS=\d+ )?python benchmarks/": "minutes to hours, and data that have to be had first",
     r"(OMP_NUM_THREADS=\d+ )?pointadplus serve": "serves until it is stopped; tests/test_service.py",
-    r"curl ": "needs a service that runs; tests/test_service.py",
     r"accelerate launch": "several devices",
     r"pointadplus protocol": "tests/test_reproduce.py runs these, on small data of the same layouts",
     r"pointadplus train ": "trains for minutes; tests/test_training_run.py",
@@ -182,6 +181,8 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save(folder / f"{name}.ply", scan(seed + 1))
     for name in ("scan", "parts/bad/0"):
         save(folder / f"{name}.ply", dented)
+    (folder / "parts" / "masks").mkdir()
+    (folder / "parts" / "masks" / "0.txt").write_text("".join(f"{int(one)}\n" for one in near))
     SurfaceDeviation().fit([folder / "good1.ply", folder / "good2.ply"]).save(folder / "part.safetensors")
     return folder
 
