@@ -30,7 +30,7 @@ from pointadplus.training.config import TrainConfig
 try:
     import tomllib
 except ModuleNotFoundError:
-    import tomli as tomllib
+    import tomli as tomllib  # pyright: ignore[reportMissingImports] - not installed where it is not needed
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
