@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from pointadplus.io import read_cloud
 
 nbformat = pytest.importorskip("nbformat", reason="the notebook needs nbformat, of the extra dev")
-nbclient = pytest.importorskip("nbclient", reason="the notebook needs nbclient, of the extra dev")
+pytest.importorskip("nbclient", reason="the notebook needs nbclient, of the extra dev")
 pytest.importorskip("ipykernel", reason="the notebook needs ipykernel, of the extra dev")
 
 ROOT = Path(__file__).parents[1]
@@ -30,23 +32,32 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("notebook")
 
 
-@pytest.fixture(scope="module")
-def executed(notebook: Any, out: Path) -> Any:
-    """A copy with outputs, run by this interpreter whatever kernels are registered."""
-    from jupyter_client.kernelspec import KernelSpecManager
-    from jupyter_client.manager import AsyncKernelManager
+# In a process of its own: nbclient leaves its sockets to the collector.
+_EXECUTE = """
+import sys, nbclient, nbformat
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("INSPECT_POINTS", str(POINTS))
-        patch.setenv("INSPECT_OUT", str(out))
-        patch.setenv("PYTHONPATH", str(ROOT))
-        patch.setenv("IPYTHONDIR", str(out / "ipython"))
-        manager = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(ensure_native_kernel=True))
-        assert manager.kernel_spec is not None
-        manager.kernel_spec.argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        copy = nbformat.from_dict(notebook)
-        nbclient.NotebookClient(copy, km=manager, timeout=300, resources={"metadata": {"path": str(out)}}).execute()
-    return copy
+manager = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(ensure_native_kernel=True))
+manager.kernel_spec.argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+notebook = nbformat.read(sys.argv[1], as_version=4)
+nbclient.NotebookClient(notebook, km=manager, timeout=300, resources={"metadata": {"path": sys.argv[2]}}).execute()
+nbformat.write(notebook, sys.argv[3])
+"""
+
+
+@pytest.fixture(scope="module")
+def executed(out: Path) -> Any:
+    """A copy with outputs, run by this interpreter whatever kernels are registered."""
+    copy = out / "executed.ipynb"
+    environment = os.environ | {
+        "INSPECT_POINTS": str(POINTS), "INSPECT_OUT": str(out), "PYTHONPATH": str(ROOT),
+        "IPYTHONDIR": str(out / "ipython"),
+    }  # fmt: skip
+    command = [sys.executable, "-c", _EXECUTE, str(NOTEBOOK), str(out), str(copy)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert run.returncode == 0, run.stderr
+    return nbformat.read(copy, as_version=4)
 
 
 def printed(notebook: Any) -> str:
