@@ -242,5 +242,7 @@ def test_the_report_tells_the_verdict(tmp_path: Path, monkeypatch: pytest.Monkey
     file = write_scan(tmp_path / "high.ply", 0.4, 0.6)
     report = tmp_path / "report.html"
     assert command(monkeypatch, "score", file, "--calibration", tmp_path / "c.json", "--report", report).code == 0
-    expected = {"anomalous": True, "pValue": 0.5, "promise": 0.5, "scans": 1}
+    expected = {
+        "anomalous": True, "pValue": 0.5, "promise": 0.5, "scans": 1, "calibration": detector.calibration.digest,
+    }  # fmt: skip
     assert f'"verdict":{json.dumps(expected, separators=(",", ":"))}' in report.read_text("utf-8")

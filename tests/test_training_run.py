@@ -44,7 +44,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes of four synthetic objects in the layout of Anomaly-ShapeNet, half of them damaged."""
     root = tmp_path_factory.mktemp("shapes")
     for number, family in enumerate(("bolt", "vase", "bracket")):
-        corpus = CorpusConfig(families=(family,), points=(1500, 2000))
+        corpus = CorpusConfig(families=(family,), points=(1500, 2000), fittings=0.0)
         (root / family / "test").mkdir(parents=True)
         (root / family / "GT").mkdir()
         for index in range(4):

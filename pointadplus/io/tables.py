@@ -75,7 +75,8 @@ def read_tiff(data: bytes) -> RawCloud:
         array = page.asarray()
     if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
         array = np.moveaxis(array, 0, 2)  # planar storage
-    raw = _from_array(array.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # signalling NaNs of a damaged file
+        raw = _from_array(array.astype(np.float64))
     return RawCloud(np.where((raw.points == 0).all(-1, keepdims=True), np.nan, raw.points))
 
 

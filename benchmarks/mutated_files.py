@@ -1,0 +1,201 @@
+"""Mutated scans through the readers: each gives a cloud or a typed error, soon, and in little memory.
+
+A child process reads, so that a crash is seen and passed over. Memory is the peak of the resident set over a read, as
+the kernel counts it (Linux). Ends with exit code 1 where a file crashed the reader, raised what is not the package's,
+took more than two seconds, or more memory than four times its size and 64 MB.
+
+python benchmarks/mutated_files.py --files 40000 --seed 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import platform
+import random
+import re
+import tempfile
+import time
+from collections import Counter
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import open3d
+import tifffile
+import trimesh
+
+from pointadplus.cloud import PointCloud
+from pointadplus.errors import PointADPlusError
+from pointadplus.io import read_cloud, write_cloud
+
+SECONDS = 2.0
+BYTES = 64 * 2**20  # and four times the file's size
+POINTS = 400
+OUTCOMES = ("cloud", "typed error", "other error", "crash", "slow", "large")
+NUMBERS = (b"-1", b"0", b"1", b"255", b"65536", b"2147483647", b"4294967296", b"9" * 19, b"1e308", b"nan")
+
+
+def originals(folder: Path) -> dict[str, bytes]:
+    """A good file of every format and encoding, by name."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(POINTS, 3)).astype(np.float32)
+    cloud = PointCloud.create(points, normals=points, colors=rng.random((POINTS, 3)))
+    for suffix in ("csv", "npy", "pcd", "ply", "txt", "xyz"):
+        write_cloud(folder / f"own.{suffix}", cloud)
+    opened = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points))
+    for name, options in {
+        "ascii.pcd": {"write_ascii": True}, "compressed.pcd": {"compressed": True}, "ascii.ply": {"write_ascii": True},
+    }.items():  # fmt: skip
+        open3d.io.write_point_cloud(str(folder / name), opened, **options)
+    ball = trimesh.creation.icosphere(subdivisions=2)
+    for suffix in ("stl", "obj", "off", "glb", "ply"):
+        ball.export(folder / f"mesh.{suffix}")
+    (folder / "ascii.stl").write_text(trimesh.exchange.stl.export_stl_ascii(ball))
+    (folder / "mesh.gltf").write_bytes(_embedded_gltf(ball))
+    np.savez_compressed(folder / "own.npz", points=points)
+    (folder / "own.asc").write_bytes((folder / "own.xyz").read_bytes())
+    picture = rng.normal(size=(20, 20, 3)).astype(np.float32)
+    tifffile.imwrite(folder / "plain.tiff", picture)
+    tifffile.imwrite(folder / "packed.tif", picture, compression="zlib")
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def _embedded_gltf(mesh: trimesh.Trimesh) -> bytes:
+    """A glTF in one file, its buffers as data URIs."""
+    files = trimesh.exchange.gltf.export_gltf(mesh, embed_buffers=True)
+    return files["model.gltf"]
+
+
+def mutated(data: bytes, rng: random.Random) -> bytes:
+    """One to four mutations: bytes, cuts, copies, gaps and, most of all, numbers of a header."""
+    out = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        if not out:
+            break
+        place, length = rng.randrange(len(out)), rng.choice((1, 2, 4, 8, 64, 512))
+        kind = rng.randrange(7)
+        if kind == 0:
+            for _ in range(rng.choice((1, 1, 4, 16))):
+                out[rng.randrange(len(out))] = rng.randrange(256)
+        elif kind == 1:
+            out = out[:place]
+        elif kind == 2:
+            source = rng.randrange(len(out))
+            out[place : place + length] = out[source : source + length]
+        elif kind == 3:
+            del out[place : place + length]
+        elif kind == 4:
+            out[place:place] = rng.randbytes(length)
+        elif kind == 5:
+            out[place : place + length] = rng.choice((b"\x00", b"\xff")) * length
+        else:
+            found = list(re.finditer(rb"\d+", bytes(out[:600])))
+            if found:
+                number = rng.choice(found)
+                out[number.start() : number.end()] = rng.choice(NUMBERS)
+    return bytes(out)
+
+
+def file_of(number: int, seed: int, good: dict[str, bytes]) -> tuple[str, bytes]:
+    """The name and the content of a mutated file."""
+    rng = random.Random(f"{seed}-{number}")
+    name = rng.choice(list(good))
+    return name, mutated(good[name], rng)
+
+
+def read_all(numbers: list[int], seed: int, good: dict[str, bytes], out: Connection) -> None:
+    """In the child: tell which file is next, read it, and tell how that went."""
+    logging.disable(logging.CRITICAL)
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, data in good.items():  # what is imported and compiled on first use is nobody's fault
+            path = Path(folder) / kind
+            path.write_bytes(data)
+            read_cloud(path)
+        for number in numbers:
+            name, data = file_of(number, seed, good)
+            path = Path(folder) / name
+            path.write_bytes(data)
+            out.send(number)
+            before, start = _resident("VmRSS", reset=True), time.perf_counter()
+            try:
+                read_cloud(path, points=2000)
+                outcome = "cloud"
+            except PointADPlusError:
+                outcome = "typed error"
+            except Exception as error:
+                outcome = f"other error: {type(error).__name__}: {error}"
+            seconds, grown = time.perf_counter() - start, _resident("VmHWM") - before
+            if seconds > SECONDS:
+                outcome = f"slow: {seconds:.1f} s"
+            elif grown > 4 * len(data) + BYTES:
+                outcome = f"large: {grown / 2**20:.0f} MB"
+            out.send((number, outcome, seconds, grown))
+
+
+def _resident(key: str, *, reset: bool = False) -> int:
+    """Bytes of the resident set, now (VmRSS) or at most since the last reset (VmHWM)."""
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(rf"{key}:\s+(\d+)", status)[1])  # type: ignore[index]
+
+
+def read_in_children(count: int, seed: int, good: dict[str, bytes]) -> list[tuple[int, str, float, int]]:
+    """Outcome, seconds and bytes of each file; a child that dies has crashed on the file it was at."""
+    context, found, following = multiprocessing.get_context("spawn"), [], 0
+    while following < count:
+        here, there = context.Pipe(duplex=False)
+        numbers = list(range(following, count))
+        child = context.Process(target=read_all, args=(numbers, seed, good, there), daemon=True)
+        child.start()
+        there.close()
+        at = following - 1
+        try:
+            while True:
+                told = here.recv()
+                if isinstance(told, int):
+                    at = told
+                else:
+                    found.append(told)
+        except EOFError:
+            child.join()
+        following = at + 1
+        if len(found) < following:
+            found.append((at, f"crash: exit code {child.exitcode}", 0.0, 0))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        good = originals(Path(folder))
+    found = read_in_children(arguments.files, arguments.seed, good)
+    table: dict[str, Counter[str]] = {}
+    worst = Counter[str]()
+    for number, outcome, seconds, grown in found:
+        suffix = Path(file_of(number, arguments.seed, good)[0]).suffix
+        kind = outcome.partition(":")[0]
+        table.setdefault(suffix, Counter())[kind] += 1
+        worst["seconds"] = max(worst["seconds"], seconds)  # type: ignore[assignment]
+        worst["bytes"] = max(worst["bytes"], grown)
+        if kind not in OUTCOMES[:2]:
+            print(f"file {number}, {suffix}: {outcome}")
+    print(f"\n| format | {' | '.join(OUTCOMES)} |\n| --- |{' ---: |' * len(OUTCOMES)}")
+    table["all"] = sum(table.values(), Counter())
+    for suffix, counts in sorted(table.items(), key=lambda item: (item[0] == "all", item[0])):
+        print(f"| {suffix} | {' | '.join(str(counts[kind]) for kind in OUTCOMES)} |")
+    print(f"\nThe slowest read took {worst['seconds']:.2f} s, the largest {worst['bytes'] / 2**20:.0f} MB.")
+    print(
+        f"`python benchmarks/mutated_files.py --files {arguments.files} --seed {arguments.seed}`, {platform.platform()}"
+    )
+    if any(table["all"][kind] for kind in OUTCOMES[2:]):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
