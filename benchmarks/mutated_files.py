@@ -25,6 +25,8 @@ import numpy as np
 import open3d
 import tifffile
 import trimesh
+from trimesh.exchange.gltf import export_gltf
+from trimesh.exchange.stl import export_stl_ascii
 
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import PointADPlusError
@@ -52,7 +54,7 @@ def originals(folder: Path) -> dict[str, bytes]:
     ball = trimesh.creation.icosphere(subdivisions=2)
     for suffix in ("stl", "obj", "off", "glb", "ply"):
         ball.export(folder / f"mesh.{suffix}")
-    (folder / "ascii.stl").write_text(trimesh.exchange.stl.export_stl_ascii(ball))
+    (folder / "ascii.stl").write_text(export_stl_ascii(ball))
     (folder / "mesh.gltf").write_bytes(_embedded_gltf(ball))
     np.savez_compressed(folder / "own.npz", points=points)
     (folder / "own.asc").write_bytes((folder / "own.xyz").read_bytes())
@@ -64,7 +66,7 @@ def originals(folder: Path) -> dict[str, bytes]:
 
 def _embedded_gltf(mesh: trimesh.Trimesh) -> bytes:
     """A glTF in one file, its buffers as data URIs."""
-    files = trimesh.exchange.gltf.export_gltf(mesh, embed_buffers=True)
+    files = export_gltf(mesh, embed_buffers=True)
     return files["model.gltf"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,10 +25,7 @@ def to_open3d(scan: PointCloud | Detection) -> Any:
     Raises:
         ConfigError: Open3D is not installed.
     """
-    try:
-        import open3d
-    except ImportError as error:
-        raise _missing("open3d", error) from error
+    open3d = _module("open3d")
     cloud, colors = _seen(scan)
     vectors = open3d.utility.Vector3dVector
     out = open3d.geometry.PointCloud(vectors(cloud.points.double().numpy()))
@@ -47,10 +45,7 @@ def to_trimesh(scan: PointCloud | Detection) -> Any:
     Raises:
         ConfigError: trimesh is not installed.
     """
-    try:
-        import trimesh
-    except ImportError as error:
-        raise _missing("trimesh", error) from error
+    trimesh = _module("trimesh")
     cloud, colors = _seen(scan)
     rgba = None if colors is None else np.pad((colors * 255).round(), ((0, 0), (0, 1)), constant_values=255)
     out = trimesh.PointCloud(cloud.points.double().numpy(), None if rgba is None else rgba.astype(np.uint8))
@@ -66,5 +61,9 @@ def _seen(scan: PointCloud | Detection) -> tuple[PointCloud, np.ndarray | None]:
     return scan.cloud, score_colors(scan.valid_scores.detach().cpu()).numpy()
 
 
-def _missing(name: str, error: ImportError) -> ConfigError:
-    return ConfigError(f"{name} is needed for its objects", found=error, hint=f"pip install {name}")
+def _module(name: str) -> Any:
+    """A library, imported only for who asks for its objects."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ConfigError(f"{name} is needed for its objects", found=error, hint=f"pip install {name}") from error
