@@ -59,8 +59,8 @@ def originals(folder: Path) -> dict[str, bytes]:
     np.savez_compressed(folder / "own.npz", points=points)
     (folder / "own.asc").write_bytes((folder / "own.xyz").read_bytes())
     picture = rng.normal(size=(20, 20, 3)).astype(np.float32)
-    tifffile.imwrite(folder / "plain.tiff", picture)
-    tifffile.imwrite(folder / "packed.tif", picture, compression="zlib")
+    tifffile.imwrite(folder / "plain.tiff", picture, photometric="rgb")
+    tifffile.imwrite(folder / "packed.tif", picture, photometric="rgb", compression="zlib")
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 

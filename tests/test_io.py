@@ -544,6 +544,21 @@ def test_truncated_meshes(tmp_path: Path, name: str) -> None:
         assert name.endswith(".obj") or n > len(data) - 12
 
 
+def test_a_small_tiff_asks_for_no_large_picture(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    picture = np.random.default_rng(0).normal(size=(20, 20, 3)).astype(np.float32)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, picture, photometric="rgb", compression="zlib")
+    assert len(read_cloud(path)) == 400
+    data = bytearray(path.read_bytes())
+    for tag in (257, 278):  # the picture's length, and that of its strip
+        place = data.index(struct.pack("<H", tag), 8)
+        struct.pack_into("<HIL", data, place + 2, 4, 1, 2_000_000)
+    path.write_bytes(data)
+    with pytest.raises(CloudReadError, match="480000000 bytes"):
+        read_cloud(path)
+
+
 HEADERS = {name: data for name, data in CLOUDS.items() if name.endswith((".pcd", ".ply", ".npy"))}
 
 

@@ -20,6 +20,7 @@ from ..errors import CloudReadError
 #: Most bytes that a file may ask for beyond its own size (compressed formats, shared glTF buffers). A number we chose:
 #: some 10⁸ points, which no scanner delivers, and too little to bring a workstation down.
 MAX_INFLATED = 2**31
+_RATIO = 2000  # that no usual packing exceeds: Deflate makes 1,032 bytes of one, and LZW 1,365
 _inflated: ContextVar[int] = ContextVar("inflated", default=MAX_INFLATED)
 
 _NORMALS = (("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z"))
@@ -45,9 +46,9 @@ class RawCloud:
     faces: np.ndarray | None = None
 
 
-def most_inflated() -> int:
-    """Bytes that a file may ask for beyond its own size, here and now."""
-    return _inflated.get()
+def most_inflated(packed: int | None = None) -> int:
+    """Bytes that a file may ask for beyond its own size, here and now; of `packed` bytes, no more than can come."""
+    return _inflated.get() if packed is None else min(_inflated.get(), _RATIO * packed)
 
 
 @contextmanager

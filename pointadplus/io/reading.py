@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from ..cloud import PointCloud
 from ..errors import CloudError, CloudReadError
 from .formats import MAX_INFLATED, RawCloud, inflating_at_most
@@ -89,7 +91,8 @@ def read_file(
         raise CloudReadError("unknown extension", where=path, expected=", ".join(extensions), found=suffix or "none")
     data = _read_bytes(path)
     try:
-        return build(read_scene(data, path) if suffix in _SCENES else _READERS[suffix](data), str(path))
+        with np.errstate(invalid="ignore", over="ignore"):  # numbers that are none; such rows are dropped and counted
+            return build(read_scene(data, path) if suffix in _SCENES else _READERS[suffix](data), str(path))
     except CloudError as error:
         # Readers see bytes only; the file's name is added here.
         raise CloudReadError(

@@ -30,8 +30,7 @@ def unit_normals(normals: np.ndarray | None) -> np.ndarray | None:
         return None
     length = np.linalg.norm(normals.astype(np.float64), axis=1, keepdims=True)
     known = np.isfinite(length) & (length > 0)
-    with np.errstate(invalid="ignore"):  # infinite ones count as zero
-        return np.where(known, normals / np.where(known, length, 1), 0) if known.any() else None
+    return np.where(known, normals / np.where(known, length, 1), 0) if known.any() else None
 
 
 def sample_surface(raw: RawCloud, points: int, seed: int) -> RawCloud:

@@ -59,7 +59,7 @@ def read_npz(data: bytes) -> RawCloud:
         entry = entries.get("points") or (next(iter(entries.values())) if len(entries) == 1 else None)
         if entry is None:
             raise CloudReadError("which array?", expected="`points`, or one array", found=", ".join(entries)[:200])
-        check_bytes(entry.file_size, most_inflated(), "archive")
+        check_bytes(entry.file_size, most_inflated(len(data)), "archive")
         return read_npy(archive.read(entry))
 
 
@@ -71,12 +71,11 @@ def read_tiff(data: bytes) -> RawCloud:
         raise CloudReadError("TIFF needs the package tifffile", hint="pip install tifffile") from error
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         page = tiff.pages[0]
-        check_bytes(math.prod(page.shape) * page.dtype.itemsize, most_inflated(), "image")
+        check_bytes(math.prod(page.shape) * page.dtype.itemsize, most_inflated(len(data)), "image")
         array = page.asarray()
     if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
         array = np.moveaxis(array, 0, 2)  # planar storage
-    with np.errstate(invalid="ignore"):  # signalling NaNs of a damaged file
-        raw = _from_array(array.astype(np.float64))
+    raw = _from_array(array.astype(np.float64))
     return RawCloud(np.where((raw.points == 0).all(-1, keepdims=True), np.nan, raw.points))
 
 
