@@ -239,7 +239,7 @@ def protocol(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the scans and the report.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Which objects; 1 is a clear case.")] = 1,
+    seed: Annotated[int, typer.Option(help="Which objects; 5 is a clear case.")] = 5,
 ) -> None:
     """Make a healthy and a damaged object in code, score both with the embedded weights and write the report."""
     from ..cloud import PointCloud
