@@ -178,20 +178,18 @@ def main() -> None:
         good = originals(Path(folder))
     found = read_in_children(arguments.files, arguments.seed, good)
     table: dict[str, Counter[str]] = {}
-    worst = Counter[str]()
-    for number, outcome, seconds, grown in found:
+    for number, outcome, *_ in found:
         suffix = Path(file_of(number, arguments.seed, good)[0]).suffix
         kind = outcome.partition(":")[0]
         table.setdefault(suffix, Counter())[kind] += 1
-        worst["seconds"] = max(worst["seconds"], seconds)  # type: ignore[assignment]
-        worst["bytes"] = max(worst["bytes"], grown)
         if kind not in OUTCOMES[:2]:
             print(f"file {number}, {suffix}: {outcome}")
     print(f"\n| format | {' | '.join(OUTCOMES)} |\n| --- |{' ---: |' * len(OUTCOMES)}")
     table["all"] = sum(table.values(), Counter())
     for suffix, counts in sorted(table.items(), key=lambda item: (item[0] == "all", item[0])):
         print(f"| {suffix} | {' | '.join(str(counts[kind]) for kind in OUTCOMES)} |")
-    print(f"\nThe slowest read took {worst['seconds']:.2f} s, the largest {worst['bytes'] / 2**20:.0f} MB.")
+    slowest, largest = (max(column) for column in list(zip(*found, strict=True))[2:])
+    print(f"\nThe slowest read took {slowest:.2f} s, the largest {largest / 2**20:.0f} MB.")
     print(
         f"`python benchmarks/mutated_files.py --files {arguments.files} --seed {arguments.seed}`, {platform.platform()}"
     )

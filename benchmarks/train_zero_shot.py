@@ -80,10 +80,15 @@ def leave_out(model: PointADPlus, part: str) -> None:
 
 
 def learn(
-    arguments: argparse.Namespace, training: OptimizationConfig, model: PointADPlus, lessons: list[Path], held: list
+    arguments: argparse.Namespace,
+    training: OptimizationConfig,
+    backbone: Backbone,
+    model: PointADPlus,
+    lessons: Sequence[Path],
+    held: Sequence[Path],
 ) -> dict[str, Any]:
     """Train the model in place; it ends with the averaged weights. Returns what the card says of the run."""
-    backbone, pairs = model._backbone[0], pairs_of(lessons)
+    pairs = pairs_of(lessons)
     average, trainer = Average(model, training.ema), PromptTrainer(model, training)
     checkpoint, first = arguments.run / "checkpoint.safetensors", 0
     if checkpoint.exists():
@@ -173,7 +178,7 @@ def main() -> None:
     if arguments.without:
         leave_out(model, arguments.without)
     backbone.to(arguments.device)
-    told = learn(arguments, training, model.to(arguments.device), lessons, held_out)
+    told = learn(arguments, training, backbone, model.to(arguments.device), lessons, held_out)
     card = {
         "training": asdict(training),
         "seed": arguments.seed,

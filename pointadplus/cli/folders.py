@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..errors import ConfigError
-from .output import json_record, one_line, printable, progress_bar, score_line
+from ..record import json_record
+from .output import one_line, printable, progress_bar, score_line
 from .regions import RegionOptions, region_records, region_rows
 
 if TYPE_CHECKING:

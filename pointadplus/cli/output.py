@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..errors import ConfigError, PointADPlusError
-from ..record import json_record as json_record
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .output import json_lines, json_record, one_line, print_profile, progress_bar, score_line, write_scores
+from ..record import json_record
+from .output import json_lines, one_line, print_profile, progress_bar, score_line, write_scores
 from .regions import RegionOptions, region_records, region_rows
 
 if TYPE_CHECKING:

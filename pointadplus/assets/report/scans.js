@@ -56,4 +56,5 @@ function palette([low, high], threshold, muted) {
   return table;
 }
 
-const cssColor = (name) => rgb(getComputedStyle(document.documentElement).getPropertyValue(name).trim().slice(1));
+const theme = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const cssColor = (name) => rgb(theme(name).slice(1));

@@ -2,7 +2,6 @@
 
 const element = (id) => document.getElementById(id);
 const BINS = 44; // of the histogram of object scores
-const theme = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const FILL = 0.47; // of the view's shorter side, at zoom 1: the radius of the sphere around the cloud
 
 const view = element("view");
