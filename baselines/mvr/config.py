@@ -6,26 +6,43 @@ from dataclasses import dataclass
 
 from pointadplus.errors import ConfigError
 
+_CHOICES = {
+    "visibility": ("mutual", "seen", "all"),
+    "fusion": ("median", "mean", "features"),
+    "distance": ("chord", "cosine"),
+}
+
 
 @dataclass(frozen=True)
 class MVRConfig:
     """How parts are looked at, learnt and scored. docs/mvr.md says of each field where its default comes from.
 
     Attributes:
-        encoder: the frozen teacher: `"embedded"`, the image tower inside the package; `"timm:NAME"`, for instance
-            `"timm:vit_base_patch14_reg4_dinov2.lvd142m"` from the hub; or `"timm:NAME@FILE"`, its weights from a file.
+        encoder: the frozen teacher: `"waves"`, which needs no weights; `"embedded"`, the image tower inside the
+            package; `"timm:NAME"`, for instance `"timm:vit_base_patch14_reg4_dinov2.lvd142m"` from the hub; or
+            `"timm:NAME@FILE"`, its weights from a file.
         views: name of the view set; the paper's is `"cpmf27"`, which sees one side.
-        image_size: side of the pictures in pixels; the paper's 224 in patches of 14 are as many as 128 in patches of 8.
+        image_size: side of the pictures in pixels.
         supersample: pictures are drawn that many times larger and reduced by area; 3 as in the paper.
         orthographic: parallel rays.
         align: bring each scan into the pose of the first normal one, see `geometry.alignment`.
-        nodes, support: points of the first normal scan that features are lifted to, and that give them surroundings; a
-            scan that shows less of the part gets fewer, so that it is as dense.
+        nodes, support: points that are drawn, the support, and those of them that scores are given to first. For an
+            encoder that sees descriptors only the nodes are drawn, with the support around them.
+        partial: share of the first normal scan from which on what a scan lacks was not scanned: it is drawn as that one
+            has it, and is no defect.
         layers: blocks of the encoder to reconstruct, from 0; empty for the encoder's own choice.
         groups: into how many neighbouring groups the layers are averaged; 2 as in Dinomaly.
         dropout: of the noisy bottleneck.
-        visible_only: a node takes its features from the views that see it; False takes all views, as CPMF does.
-        looks: at each normal scan, with other nodes and turned a little, to learn from.
+        places: the decoder has a query of its own for each patch of each view, which starts as the mean of the normal
+            scans' tokens; False for the paper's student, which has only the scan itself to go by.
+        pooled: with queries, the bottleneck sees means over so many patches a side, which show the scan but no defect.
+        visibility: which views a node takes its evidence from: `"mutual"`, those that see it, and normal scans there as
+            well; `"seen"`, those that see it; `"all"`, as CPMF does.
+        fusion: over views, `"median"` or `"mean"` of the scores, or `"features"`: means of the features, which are
+            scored afterwards (eqs. 9, 10 and 15).
+        distance: between two features, `"cosine"`, 1 − cos, or `"chord"`, the root of it.
+        relative: scores of views count by what normal scans leave each other at the same patch; not with `"features"`.
+        looks: at each normal scan, turned a little, to learn from besides the one in its own pose.
         turn: largest such turn, in degrees.
         steps, batch: of training; a batch is of views.
         learning_rate, final_rate, weight_decay, warmup, clip: of StableAdamW: linear warm-up, then half a cosine.
@@ -34,25 +51,33 @@ class MVRConfig:
         shrink: by what it shrinks.
         sigma: smoothing of the map over the point graph, in mean neighbour distances.
         top: share of the nodes whose mean is the object score.
-        relative: residuals count by how far they exceed what normal scans leave at the same place of the part.
         seed: of every draw.
         precision: of the networks, see `Backbone`.
+
+    Raises:
+        ConfigError: an option out of range.
     """
 
-    encoder: str = "embedded"
+    encoder: str = "waves"
     views: str = "sphere16"
-    image_size: int = 128
-    supersample: int = 3
+    image_size: int = 224
+    supersample: int = 1
     orthographic: bool = False
     align: bool = True
     nodes: int = 8192
-    support: int = 20_000
+    support: int = 65_536
+    partial: float = 0.1
     layers: tuple[int, ...] = ()
     groups: int = 2
     dropout: float = 0.2
-    visible_only: bool = True
-    looks: int = 4
-    turn: float = 2.0
+    places: bool = True
+    pooled: int = 4
+    visibility: str = "mutual"
+    fusion: str = "median"
+    distance: str = "chord"
+    relative: bool = True
+    looks: int = 1
+    turn: float = 0.25
     steps: int = 300
     batch: int = 16
     learning_rate: float = 2e-3
@@ -65,7 +90,6 @@ class MVRConfig:
     shrink: float = 0.1
     sigma: float = 1.0
     top: float = 0.01
-    relative: bool = False
     seed: int = 0
     precision: str = "auto"
 
@@ -75,11 +99,13 @@ class MVRConfig:
             "supersample": (1, 8),
             "nodes": (64, 1 << 20),
             "support": (self.nodes, 1 << 22),
+            "partial": (0.0, 1.0),
             "groups": (1, 64),
             "dropout": (0.0, 0.9),
-            "looks": (1, 1000),
+            "pooled": (1, 4096),
+            "looks": (0, 1000),
             "turn": (0.0, 180.0),
-            "steps": (1, 1_000_000),
+            "steps": (0, 1_000_000),
             "batch": (1, 4096),
             "learning_rate": (0.0, 1.0),
             "final_rate": (0.0, self.learning_rate),
@@ -99,6 +125,11 @@ class MVRConfig:
                     "option out of range", where=f"MVRConfig.{name}", expected=f"{low:g} to {high:g}", found=value
                 )
 
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                expected, found = " or ".join(map(repr, known)), getattr(self, name)
+                raise ConfigError(f"unknown {name}", where=f"MVRConfig.{name}", expected=expected, found=found)
+
     @classmethod
     def paper(cls, size: str = "base") -> MVRConfig:
         """The setting that the paper names, with DINOv2-reg ViT-`small`, -`base` or -`large` from the hub.
@@ -106,6 +137,7 @@ class MVRConfig:
         Views, resolution, encoder, optimiser, rate, decay and steps are the paper's; what it leaves open is as above.
         """
         return cls(
-            encoder=f"timm:vit_{size}_patch14_reg4_dinov2.lvd142m", views="cpmf27", image_size=224,
+            encoder=f"timm:vit_{size}_patch14_reg4_dinov2.lvd142m", views="cpmf27", image_size=224, supersample=3,
+            places=False, visibility="all", fusion="features", distance="cosine", relative=False, looks=4, turn=2.0,
             learning_rate=2e-4, final_rate=2e-5,
         )  # fmt: skip

@@ -6,13 +6,13 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import cosine_similarity
 
 from pointadplus.clip.files import check_finite, read_safetensors, write_tensors
 from pointadplus.cloud import Normalization, PointCloud
@@ -24,11 +24,11 @@ from pointadplus.geometry.alignment import Reference
 from pointadplus.geometry.neighbors import interpolate, knn, smooth
 from pointadplus.geometry.sampling import canonical_order
 from pointadplus.observation import Stopwatch
-from pointadplus.render import fill_unseen, lift_to_points
 
 from .config import MVRConfig
 from .encoders import Encoder, load_encoder
-from .looks import Look, Looker, camera_tensors, cameras_from, small_turn
+from .looks import Look, Looker, camera_tensors, cameras_from, not_scanned, small_turn
+from .residuals import Usual, node_residuals, patch_residuals
 from .training import new_student, patches, train_student
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _FORMAT = "pointadplus.mvr"
 _REFERENCE = 32_768  # points of the first normal scan that are kept to align others to
 _CALM = 0.98  # quantile of the residuals of normal scans that scores 0.5
 _STUDENT = "student."
+_USUAL = ("nodes", "seen", "usual")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,15 +47,14 @@ class _Part:
 
     Attributes:
         points: (N, 3) of the first normal scan, in its own frame.
-        looker: with its cameras, unit and density.
-        nodes: (M, 3) in the normalised frame, and usual: (M,) what a normal scan's residual is there, on average.
+        looker: with its cameras and unit.
+        usual: what is normal of it.
         scale: the residual that scores 0.5.
     """
 
     points: Float[Tensor, "n 3"]
     looker: Looker
-    nodes: Float[Tensor, "m 3"]
-    usual: Float[Tensor, "m"]
+    usual: Usual
     scale: float
 
 
@@ -83,7 +83,7 @@ class MVR(AnomalyDetector):
         self._reference: Reference | None = None
 
     def fit(self, normals: Iterable[Any], progress: FitProgress | None = None) -> Self:
-        """Learn a part from normal scans (anything that `score` takes); the first gives pose, unit and density.
+        """Learn a part from normal scans (anything that `score` takes); the first gives pose and unit.
 
         Args:
             normals: one or more.
@@ -101,22 +101,31 @@ class MVR(AnomalyDetector):
         looker = Looker.at(first, config, self.encoder.channels)
         kept = first.points[canonical_order(first.points, config.seed)[:_REFERENCE]]
         self._reference = Reference(kept) if config.align else None
-        generator = torch.Generator().manual_seed(config.seed)
-        looks: list[list[Look]] = []  # of each scan; the last one is kept from training
-        for index, cloud in enumerate(clouds):
-            points = cloud.points if index == 0 else self._posed(cloud.points)
-            turns = [small_turn(config.turn, generator) for _ in range(config.looks)]
-            looks.append([looker.look(points, sample=k, turn=turn) for k, turn in enumerate([None, *turns])])
-        tokens = [self.encoder(look.images).half() for own in looks for look in own[:-1]]
-        self.student = new_student(self.encoder, config)
+        scans = [first.points, *(self._posed(cloud.points) for cloud in clouds[1:])]
+        turn = partial(small_turn, config.turn, torch.Generator().manual_seed(config.seed))
+        lacks = [not_scanned(scan, kept, config.partial) for scan in scans]
+        extra = [
+            looker.look(scan, sample=k + 1, turn=turn(), beside=lack)
+            for scan, lack in zip(scans, lacks, strict=True)
+            for k in range(config.looks)
+        ]
+        if len(scans) == 1:  # it takes two to leave each other something
+            scans, lacks = _halves(first.points, config.seed), [None, None]
+        looks = [looker.look(scan, beside=lack) for scan, lack in zip(scans, lacks, strict=True)]
+
+        tokens = [self.encoder(look.images).half() for look in (*looks, *extra)]
+        own = tokens[: len(looks)]
+        total = torch.stack(own).float().sum(0)
+        places = (total / len(looks)).mean(0) if config.places else None
+        self.student = new_student(self.encoder, config, places)
         self.losses = train_student(self.student, self.encoder, tokens, config, progress)
 
-        nodes = looks[0][0].nodes
-        learnt = [interpolate(self._residuals(own[0])[:, None], own[0].nodes, nodes)[:, 0] for own in looks]
-        usual = torch.stack(learnt).mean(0)
-        part = _Part(kept, looker, nodes, usual, 1.0)
-        calm = torch.cat([self._excess(self._residuals(own[-1]), own[-1], part) for own in looks])
-        self._part = _Part(kept, looker, nodes, usual, max(float(calm.quantile(_CALM)), 1e-6))
+        others = [(total - each) / (len(looks) - 1) for each in own]
+        pairs = [(self._patches(rest), self._patches(each)) for rest, each in zip(others, own, strict=True)]
+        left = torch.stack([patch_residuals(*pair, config.distance) for pair in pairs]).mean(0)
+        usual = Usual(torch.cat([look.nodes for look in looks]), torch.cat([look.visible for look in looks], 1), left)
+        calm = [node_residuals(*pair, look, usual, config) for pair, look in zip(pairs, looks, strict=True)]
+        self._part = _Part(kept, looker, usual, max(float(torch.cat(calm).quantile(_CALM)), 1e-6))
         return self
 
     def score_cloud(self, cloud: PointCloud) -> Detection:
@@ -130,9 +139,9 @@ class MVR(AnomalyDetector):
         with watch.stage("align"):
             points = self._posed(cloud.points)
         with watch.stage("render"):
-            look = part.looker.look(points)
+            look = part.looker.look(points, beside=not_scanned(points, part.points, self.config.partial))
         with watch.stage("networks"):
-            residuals = self._excess(self._residuals(look), look, part)
+            residuals = self._residuals(look, part.usual)
         with watch.stage("to points"):
             near, index = knn(look.nodes, look.nodes, 13)
             scores = smooth(residuals / (residuals + part.scale), index, near, self.config.sigma).clamp(0, 1)
@@ -145,25 +154,15 @@ class MVR(AnomalyDetector):
         return points if self._reference is None else self._reference.align(points).apply(points)
 
     @torch.no_grad()
-    def _residuals(self, look: Look) -> Float[Tensor, "m"]:
-        """1 − cos between what teacher and student say of each node, means over the views (eqs. 5 to 15), in [0, 2]."""
+    def _residuals(self, look: Look, usual: Usual) -> Float[Tensor, "m"]:
+        """How teacher and student differ about each node (eqs. 5 to 15)."""
         tokens = self.encoder(look.images).float()
         with self.encoder.autocast():
             restored = self.student(tokens)
-        grid = look.images.shape[2] // self.encoder.patch, look.images.shape[3] // self.encoder.patch
-        visible = look.visible if self.config.visible_only else torch.ones_like(look.visible)
-        distances, seen = [], visible.any(0)
-        for pair in zip(*(patches(each, self.encoder, self.config) for each in (tokens, restored)), strict=True):
-            features = [
-                lift_to_points(maps.mT.unflatten(2, grid), look.pixels, visible, look.image_size)[0] for maps in pair
-            ]
-            distances.append(1 - cosine_similarity(*features, dim=1))
-        return fill_unseen(torch.stack(distances).mean(0)[:, None], seen, look.nodes)[:, 0].clamp_min(0)
+        return node_residuals(self._patches(restored), self._patches(tokens), look, usual, self.config)
 
-    def _excess(self, residuals: Tensor, look: Look, part: _Part) -> Tensor:
-        if not self.config.relative:
-            return residuals
-        return (residuals - interpolate(part.usual[:, None], part.nodes, look.nodes)[:, 0]).clamp_min(0)
+    def _patches(self, layers: Tensor) -> Float[Tensor, "groups v n d"]:
+        return patches(layers, self.encoder, self.config)
 
     def _fitted(self, what: str) -> _Part:
         if self._part is None:
@@ -178,13 +177,13 @@ class MVR(AnomalyDetector):
         """
         part = self._fitted("save")
         state = {_STUDENT + key: value.half() for key, value in self.student.state_dict().items()}
-        state |= {"points": part.points, "nodes": part.nodes, "usual": part.usual}
-        state |= camera_tensors(part.looker.cameras) | {"center": part.looker.normalization.center}
+        state |= dict(zip(_USUAL, (part.usual.nodes, part.usual.seen, part.usual.maps), strict=True))
+        state |= {"points": part.points, "center": part.looker.normalization.center}
+        state |= camera_tensors(part.looker.cameras)
         header = {
             "config": asdict(self.config),
             "encoder": self.encoder.name,
             "unit": part.looker.normalization.scale,
-            "spacing": part.looker.spacing,
             "scale": part.scale,
         }
         write_tensors(Path(path), {key: value.clone() for key, value in state.items()}, {_FORMAT: json.dumps(header)})
@@ -212,13 +211,20 @@ class MVR(AnomalyDetector):
             )
         student = {key.removeprefix(_STUDENT): v.float() for key, v in state.items() if key.startswith(_STUDENT)}
         try:
-            detector.student.load_state_dict(student)
+            detector.student = new_student(detector.encoder, detector.config, student.get("places"))
+            detector.student.eval().load_state_dict(student)
             looker = Looker(
                 detector.config, detector.encoder.channels, Normalization(state["center"], header["unit"]),
-                header["spacing"], cameras_from(state, detector.config),
+                cameras_from(state, detector.config),
             )  # fmt: skip
-            detector._part = _Part(state["points"], looker, state["nodes"], state["usual"], header["scale"])
+            detector._part = _Part(state["points"], looker, Usual(*(state[key] for key in _USUAL)), header["scale"])
         except (RuntimeError, KeyError) as error:
             raise WeightsError("the file is not whole", where=path, found=error) from error
         detector._reference = Reference(state["points"]) if detector.config.align else None
         return detector
+
+
+def _halves(points: Float[Tensor, "n 3"], seed: int) -> list[Float[Tensor, "m 3"]]:
+    """Two scans that one is made of, of different points."""
+    mixed = points[canonical_order(points, seed)]
+    return [mixed[::2], mixed[1::2]]

@@ -1,4 +1,4 @@
-"""Frozen teachers: the embedded CLIP image tower, which needs no network, and vision transformers of timm."""
+"""Frozen teachers: waves, which need no weights, the embedded CLIP image tower, and vision transformers of timm."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pointadplus.clip.weights import load_backbone
 from pointadplus.errors import ConfigError, WeightsError
 
 from .network import target_layers
+from .waves import WaveEncoder
 
 
 class Encoder(Protocol):
@@ -116,7 +117,7 @@ def load_encoder(source: str, image_size: int, layers: tuple[int, ...] = (), pre
     """The teacher that `MVRConfig.encoder` names.
 
     Args:
-        source: `"timm:NAME"`, `"timm:NAME@FILE"` or anything that `load_backbone` takes, as `"embedded"`.
+        source: `"waves"`, `"timm:NAME"`, `"timm:NAME@FILE"` or anything that `load_backbone` takes, as `"embedded"`.
         image_size: side of the pictures in pixels.
         layers: blocks to give; empty for the encoder's own choice.
         precision: see `Backbone`.
@@ -125,8 +126,11 @@ def load_encoder(source: str, image_size: int, layers: tuple[int, ...] = (), pre
         WeightsError: weights that cannot be had, or do not fit.
         ConfigError: an unknown model, pictures that its patches do not divide, or layers that it has not.
     """
-    if not source.startswith("timm:"):
-        encoder: Encoder = ClipEncoder(source, layers, precision)
+    if source == "waves":
+        encoder: Encoder = WaveEncoder()
+        _checked(layers, len(encoder.layers))
+    elif not source.startswith("timm:"):
+        encoder = ClipEncoder(source, layers, precision)
     else:
         name, _, file = source.removeprefix("timm:").partition("@")
         encoder = TimmEncoder(_timm_model(name, file, image_size), layers, precision, name)

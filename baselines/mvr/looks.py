@@ -9,13 +9,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pointadplus.cloud import Normalization, PointCloud
-from pointadplus.geometry.descriptors import ATTRIBUTES, describe, outward_normals
+from pointadplus.geometry.descriptors import ATTRIBUTES, describe
+from pointadplus.geometry.neighbors import knn
+from pointadplus.geometry.normals import estimate_normals
 from pointadplus.geometry.registration import rotation_from_axis_angle
 from pointadplus.geometry.sampling import canonical_order
 from pointadplus.geometry.spacing import point_spacing
 from pointadplus.render import Cameras, MultiViewRenderer, RenderConfig
 
 from .config import MVRConfig
+
+_LACK = 2.0  # spacings from its nearest point within which a scan lacks nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,26 +40,20 @@ class Look:
 
 
 class Looker:
-    """Looks at scans with the cameras, the unit and the density of the reference.
+    """Looks at scans with the cameras and the unit of the reference.
 
     Args:
         config: how to look.
         channels: what the encoder sees.
         normalization: of the reference.
-        spacing: between the points of a support as dense as the reference's, in the normalised frame.
         cameras: that frame the reference.
     """
 
     def __init__(
-        self,
-        config: MVRConfig,
-        channels: tuple[str, ...],
-        normalization: Normalization,
-        spacing: float,
-        cameras: Cameras,
+        self, config: MVRConfig, channels: tuple[str, ...], normalization: Normalization, cameras: Cameras
     ) -> None:
         self.config, self.channels = config, channels
-        self.normalization, self.spacing, self.cameras = normalization, spacing, cameras
+        self.normalization, self.cameras = normalization, cameras
         self._renderer = _renderer(config)
 
     @classmethod
@@ -63,36 +61,59 @@ class Looker:
         """A looker framed for a reference."""
         normalization = reference.normalization()
         points = normalization.apply(reference.points[canonical_order(reference.points, config.seed)])
-        spacing = point_spacing(points[: config.support])
-        return cls(config, channels, normalization, spacing, _renderer(config).cameras(points))
+        return cls(config, channels, normalization, _renderer(config).cameras(points))
 
-    def look(self, points: Float[Tensor, "n 3"], *, sample: int = 0, turn: Float[Tensor, "3 3"] | None = None) -> Look:
+    def look(
+        self,
+        points: Float[Tensor, "n 3"],
+        *,
+        sample: int = 0,
+        turn: Float[Tensor, "3 3"] | None = None,
+        beside: Float[Tensor, "r 3"] | None = None,
+    ) -> Look:
         """Draw a scan.
 
         Args:
             points: (N, 3) in the reference's pose and unit.
-            sample: which points become nodes, from 0.
+            sample: which points are drawn and become nodes, from 0.
             turn: a rotation about the reference's centre.
+            beside: drawn as well, but no node is taken from them, see `not_scanned`.
         """
         config = self.config
-        local = self.normalization.apply(points[canonical_order(points, config.seed)])
+        every = points if beside is None else torch.cat([points, beside])
+        order = canonical_order(every, config.seed).roll(-sample * config.nodes)[: config.support]
+        support = self.normalization.apply(every[order])
         if turn is not None:
-            local = local @ turn.T
-        # A scan of a part of the object gets a part of the nodes, for a neighbourhood is a number of neighbours.
-        area = len(local) * (point_spacing(local) / self.spacing) ** 2 / config.support
-        support_size = int(min(len(local), max(64, round(config.support * area))))
-        count = int(min(support_size, max(64, round(config.nodes * area))))
-        support = local.roll(-sample * count, 0)[:support_size]
+            support = support @ turn.T
+        count = min(len(support), config.nodes)
         if set(self.channels) & set(ATTRIBUTES):
             described = describe(support, count)
             drawn, attributes = PointCloud(support[:count], normals=described.normals), described.attributes
         else:
-            drawn, attributes = PointCloud(support, normals=outward_normals(support, len(support))), None
+            drawn, attributes = PointCloud(support, normals=estimate_normals(support)), None
         views = self._renderer.render(drawn, cameras=self.cameras)
+        nodes = (order[:count] < len(points)).nonzero()[:, 0]
         return Look(
-            support[:count], views.images(self.channels, attributes), views.pixels[:, :count], views.visible[:, :count],
+            support[nodes], views.images(self.channels, attributes), views.pixels[:, nodes], views.visible[:, nodes],
             self.cameras.image_size,
         )  # fmt: skip
+
+
+def not_scanned(
+    points: Float[Tensor, "n 3"], reference: Float[Tensor, "m 3"], partial: float
+) -> Float[Tensor, "r 3"] | None:
+    """What a scan of one side lacks of the reference, to be drawn beside it: it was not scanned, and is no defect.
+
+    Args:
+        points: (N, 3) of the scan, in the reference's pose.
+        reference: (M, 3).
+        partial: share of the reference from which on this is so.
+
+    Returns:
+        The points of the reference that lie two spacings or more from the scan; None where their share is lower.
+    """
+    lacking = knn(points, reference, 1)[0][:, 0] > _LACK * max(point_spacing(points), point_spacing(reference))
+    return reference[lacking] if float(lacking.float().mean()) > partial else None
 
 
 def small_turn(degrees: float, generator: torch.Generator) -> Float[Tensor, "3 3"]:

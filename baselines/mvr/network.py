@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 _EPSILON = 1e-6  # keeps the normaliser of attention from 0
@@ -58,9 +59,20 @@ class Student(nn.Module):
         heads: of the decoder's attention.
         layers: of the teacher that are restored; as many blocks decode.
         dropout: in the bottleneck, the noise.
+        places: (V, N, width) where a query for each token of each view starts from; None for a student without.
+        prefix, side: with queries, the bottleneck sees `pooled` tokens, so that no defect can be copied.
     """
 
-    def __init__(self, width: int, heads: int, layers: int = 8, dropout: float = 0.2) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        layers: int = 8,
+        dropout: float = 0.2,
+        places: Float[Tensor, "v n width"] | None = None,
+        prefix: int = 0,
+        side: int = 1,
+    ) -> None:
         super().__init__()
         self.bottleneck = nn.Sequential(
             nn.Dropout(dropout), nn.Linear(width, 4 * width), nn.GELU(),
@@ -68,15 +80,39 @@ class Student(nn.Module):
         )  # fmt: skip
         self.decoder = nn.ModuleList(DecoderBlock(width, heads) for _ in range(layers))
         self.apply(_initialise)
+        self.places = None if places is None else nn.Parameter(places.clone())
+        self.prefix, self.side = prefix, side
 
-    def forward(self, layers: Float[Tensor, "layers b n width"]) -> Float[Tensor, "layers b n width"]:
-        """The restored layers, in the teacher's order: what leaves the decoder last is the shallowest."""
-        tokens = self.bottleneck(layers.mean(0))
+    def forward(
+        self, layers: Float[Tensor, "layers b n width"], views: Int[Tensor, "b"] | None = None
+    ) -> Float[Tensor, "layers b n width"]:
+        """The restored layers, in the teacher's order: what leaves the decoder last is the shallowest.
+
+        Args:
+            layers: of some pictures.
+            views: which view each picture is of, for a student with queries; None for all views in order.
+        """
+        tokens = layers.mean(0)
+        if self.places is None:
+            tokens = self.bottleneck(tokens)
+        else:
+            queries = self.places if views is None else self.places[views]
+            tokens = queries + self.bottleneck(pooled(tokens, self.prefix, self.side))
         restored = []
         for block in self.decoder:
             tokens = block(tokens)
             restored.append(tokens)
         return torch.stack(restored[::-1])
+
+
+def pooled(tokens: Float[Tensor, "b n width"], prefix: int, side: int) -> Float[Tensor, "b n width"]:
+    """Means of the patches over squares of `side` × `side` of them, drawn as large as before; `prefix` tokens stay."""
+    before, patches = tokens[:, :prefix], tokens[:, prefix:]
+    height = math.isqrt(patches.shape[1])
+    maps = patches.mT.unflatten(2, (height, height))
+    means = nn.functional.avg_pool2d(maps, min(side, height), ceil_mode=True, count_include_pad=False)
+    spread = nn.functional.interpolate(means, (height, height), mode="bilinear", align_corners=False)
+    return torch.cat([before, spread.flatten(2).mT], 1)
 
 
 def grouped(layers: Float[Tensor, "layers b n width"], groups: int) -> Float[Tensor, "groups b n width"]:

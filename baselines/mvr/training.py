@@ -18,11 +18,18 @@ from .network import Student, grouped
 from .optimizer import StableAdamW, scheduled_rate
 
 
-def new_student(encoder: Encoder, config: MVRConfig) -> Student:
-    """A student of the teacher with fresh weights from the seed; the global random state is left as it was."""
+def new_student(encoder: Encoder, config: MVRConfig, places: Float[Tensor, "v n width"] | None = None) -> Student:
+    """A student of the teacher with fresh weights from the seed; the global random state is left as it was.
+
+    Args:
+        encoder: the teacher.
+        config: of the student.
+        places: where its queries start from, see `Student`.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return Student(encoder.width, encoder.heads, len(encoder.layers), config.dropout)
+        size = encoder.width, encoder.heads, len(encoder.layers)
+        return Student(*size, config.dropout, places, encoder.prefix, config.pooled)
 
 
 def train_student(
@@ -45,7 +52,9 @@ def train_student(
         The loss of each step.
     """
     optimizer = StableAdamW(student.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-    places = [(look, view) for look, found in enumerate(tokens) for view in range(found.shape[1])]
+    looks, views = zip(
+        *((look, view) for look, found in enumerate(tokens) for view in range(found.shape[1])), strict=True
+    )
     generator = torch.Generator().manual_seed(config.seed)
     start, losses = time.perf_counter(), []
     student.train()
@@ -55,10 +64,10 @@ def train_student(
             rate = scheduled_rate(step, config.steps, config.learning_rate, config.final_rate, config.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            chosen = torch.randint(len(places), (config.batch,), generator=generator).tolist()
-            batch = torch.stack([tokens[look][:, view] for look, view in (places[each] for each in chosen)], 1).float()
+            chosen = torch.randint(len(views), (config.batch,), generator=generator).tolist()
+            batch = torch.stack([tokens[looks[each]][:, views[each]] for each in chosen], 1).float()
             with encoder.autocast():
-                restored = student(batch)
+                restored = student(batch, torch.tensor([views[each] for each in chosen]))
             easy = easy_share(step, config.hard, config.hard_warmup)
             loss = hard_mining_cosine(
                 patches(batch, encoder, config), patches(restored, encoder, config), easy, config.shrink

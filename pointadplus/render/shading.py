@@ -13,7 +13,7 @@ from .cameras import Cameras
 
 ALBEDO = 0.7  # the grey of PointAD's renderings
 AMBIENT = 0.3  # ours: keeps grazing surfaces apart from black
-CHANNELS = ("headlight", "depth", "normal_x", "normal_y", "normal_z", "mask")
+CHANNELS = ("headlight", "depth", "tangent_depth", "normal_x", "normal_y", "normal_z", "mask")
 
 
 def shade(
@@ -23,6 +23,7 @@ def shade(
     normals: Float[Tensor, "n 3"],
     channels: Sequence[str],
     attributes: Mapping[str, Float[Tensor, "n"]] | None = None,
+    tangent: Float[Tensor, "v h w"] | None = None,
 ) -> Float[Tensor, "v c h w"]:
     """Images with the channels asked for, in their order.
 
@@ -35,9 +36,11 @@ def shade(
         channels: names of
             `headlight`, a grey surface lit from the eye, in [0, 1] on a white background;
             `depth`, 1 at the near and 0 at the far end of distance ± radius, background 0;
+            `tangent_depth`, the same of `tangent`, which has no steps between splats;
             `normal_x`, `normal_y`, `normal_z`, view axes, turned towards the eye, in [−1, 1], background 0;
             `mask`, 1 on the object; and any key of `attributes`.
         attributes: values (N,) a point, shown by the front point, background 0.
+        tangent: depth of the tangent planes, see `Views.tangent_depth`; without it `tangent_depth` is `depth`.
 
     Returns:
         (V, C, H, W) float32.
@@ -56,9 +59,11 @@ def shade(
     }
     if "mask" in channels:
         known["mask"] = solid.float()
-    if "depth" in channels:
-        far = (cameras.distance + cameras.radius)[:, None, None]
-        known["depth"] = torch.where(solid, (far - depth) / (2.0 * cameras.radius[:, None, None]), 0.0).clamp(0.0, 1.0)
+    for name, values in {"depth": depth, "tangent_depth": depth if tangent is None else tangent}.items():
+        if name in channels:
+            far, reach = cameras.distance + cameras.radius, 2.0 * cameras.radius
+            nearness = (far[:, None, None] - values) / reach[:, None, None]
+            known[name] = torch.where(solid, nearness, 0.0).clamp(0.0, 1.0)
     if any(name == "headlight" or name.startswith("normal_") for name in channels):
         known |= _lit_channels(at_pixels(normals), solid, cameras)
     return torch.stack([known[name] for name in channels], 1)

@@ -15,6 +15,7 @@ from .cameras import Cameras
 from .mesh_correspondence import interpolate_on_mesh
 from .mesh_rasterizer import MeshFragments
 from .shading import shade
+from .surfels import tangent_depth
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +63,16 @@ class Views:
         padded = torch.cat([values.new_zeros(1, *values.shape[1:]), values])  # what the background shows
         return padded.index_select(0, (self.index + 1).flatten()).view(*self.index.shape, *values.shape[1:])
 
+    def tangent_depth(self) -> Float[Tensor, "v h w"]:
+        """`depth` without the steps between splats, see `surfels.tangent_depth`; that of a mesh has none."""
+        if self.faces is not None:
+            return self.depth
+        return tangent_depth(self.index, self.depth, self.pixels, self.cameras, self.normals)
+
     def images(
         self, channels: Sequence[str] = ("headlight",), attributes: Mapping[str, Float[Tensor, "n"]] | None = None
     ) -> Float[Tensor, "v c h w"]:
         """(V, C, H, W) float32 pictures; `shade` names the channels and their ranges."""
-        images = shade(self.at_pixels, self.depth, self.cameras, self.normals, channels, attributes)
+        tangent = self.tangent_depth() if "tangent_depth" in channels else None
+        images = shade(self.at_pixels, self.depth, self.cameras, self.normals, channels, attributes, tangent)
         return images if self.supersample == 1 else avg_pool2d(images, self.supersample)

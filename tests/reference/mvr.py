@@ -57,3 +57,59 @@ def stable_adamw(
             values[i] *= 1 - lr * weight_decay
             values[i] -= lr / (1 - 0.9**step) / shrink * first[i] / denominators[i]
     return torch.tensor(values).view_as(start)
+
+
+def looked_up(patches: Tensor, place: Tensor) -> Tensor:
+    """(n, d) patches of a square picture at a place (x, y) in [0, 1]: bilinear between centres, flat at the rim."""
+    side = math.isqrt(len(patches))
+    total = torch.zeros(patches.shape[1])
+    (column, right), (row, below) = (divmod(min(max(float(at) * side - 0.5, 0.0), side - 1.0), 1) for at in place)
+    for y, high in ((int(row), 1 - below), (int(row) + 1, below)):
+        for x, wide in ((int(column), 1 - right), (int(column) + 1, right)):
+            if high * wide > 0:
+                total += high * wide * patches[y * side + x]
+    return total
+
+
+def node_residuals(
+    expected: Tensor,
+    found: Tensor,
+    usual: Tensor,
+    places: Tensor,
+    visible: Tensor,
+    nodes: Tensor,
+    fusion: str,
+    distance: str,
+) -> Tensor:
+    """Node by node and view by view; a node that no view sees takes the mean of its three nearest that one does."""
+    root = math.sqrt if distance == "chord" else lambda value: value
+    result: dict[int, float] = {}
+    for node in range(len(nodes)):
+        seen = [view for view in range(len(visible)) if visible[view, node]]
+        if not seen:
+            continue
+        if fusion == "features":
+            groups = []
+            for one, other in zip(expected, found, strict=True):
+                pair = [sum(looked_up(maps[v], places[v, node]) for v in seen) / len(seen) for maps in (one, other)]
+                groups.append(root(float(cosine_distance(*pair))))
+            result[node] = sum(groups) / len(groups)
+            continue
+        scores = []
+        for view in seen:
+            maps = torch.zeros(expected.shape[2], 1)
+            for patch in range(expected.shape[2]):
+                apart = [
+                    root(float(cosine_distance(a[view, patch], b[view, patch])))
+                    for a, b in zip(expected, found, strict=True)
+                ]
+                maps[patch] = sum(apart) / len(apart) / (usual[view, patch] + 0.3 * usual.mean())
+            scores.append(float(looked_up(maps, places[view, node])))
+        scores.sort()
+        middle = (scores[(len(scores) - 1) // 2] + scores[len(scores) // 2]) / 2
+        result[node] = middle if fusion == "median" else sum(scores) / len(scores)
+    for node in range(len(nodes)):
+        if not visible[:, node].any():
+            nearest = sorted(result, key=lambda other: float((nodes[other] - nodes[node]).norm()))[:3]
+            result[node] = sum(result[other] for other in nearest) / 3
+    return torch.tensor([result[node] for node in range(len(nodes))])
