@@ -175,11 +175,21 @@ def a_look(views: int = 4, nodes: int = 30) -> Look:
 def test_evidence_of_the_views_comes_together_as_written(fusion: str, distance: str) -> None:
     look, (expected, found) = a_look(), randn(2, 2, 4, 16, 6, seed=7)
     usual = Usual(look.nodes, look.visible, 0.5 + torch.rand(4, 16, generator=torch.Generator().manual_seed(8)))
-    config = MVRConfig(fusion=fusion, distance=distance, visibility="seen")
+    config = MVRConfig(fusion=fusion, distance=distance, visibility="seen", level=0.0)
     wanted = naive.node_residuals(
         expected, found, usual.maps, look.pixels / look.image_size, look.visible, look.nodes, fusion, distance
     )
     torch.testing.assert_close(node_residuals(expected, found, look, usual, config), wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_a_scan_counts_by_its_own_level() -> None:
+    """Of a scan that leaves twice as much all over, nothing stands out any more than before."""
+    look, (expected, found) = a_look(), randn(2, 1, 4, 16, 6, seed=7)
+    maps = [Usual(look.nodes, look.visible, usual * torch.ones(4, 16)) for usual in (1.0, 0.5)]
+    config = MVRConfig(visibility="seen")
+    once, twice = (node_residuals(expected, found, look, usual, config) for usual in maps)
+    torch.testing.assert_close(once, twice)
+    assert float(once[look.visible.any(0)].quantile(0.75)) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_which_views_count() -> None:
@@ -189,7 +199,7 @@ def test_which_views_count() -> None:
     first.seen[0] = True
 
     def residuals(visibility: str, usual: Usual, kept: Look = look) -> Tensor:
-        return node_residuals(expected, found, kept, usual, MVRConfig(visibility=visibility, fusion="mean"))
+        return node_residuals(expected, found, kept, usual, MVRConfig(visibility=visibility, fusion="mean", level=0.0))
 
     assert torch.equal(residuals("mutual", nothing), torch.zeros(30))
     alone = Look(look.nodes, look.images, look.pixels, look.visible & (torch.arange(4) == 0)[:, None], 32)
@@ -287,7 +297,8 @@ def test_what_was_not_scanned_is_drawn_beside_the_scan() -> None:
     config = MVRConfig(**SMALL)
     looker = Looker.at(PointCloud.create(ball), config, ("depth",))
     alone, whole = looker.look(scan[:500]), looker.look(scan[:500], beside=lacking)
-    assert len(alone.nodes) == 500 and 0 < len(whole.nodes) <= 500
+    assert len(alone.nodes) == len(whole.nodes) == 500
+    assert len(looker.look(scan[:40], beside=ball.repeat(50, 1)).nodes) == 40  # however much it lacks
     assert whole.visible.shape == (6, len(whole.nodes)) and whole.pixels.shape == (6, len(whole.nodes), 2)
     distance = torch.cdist(whole.nodes, alone.nodes).amin(1)
     assert float(distance.max()) < 1e-3  # of what is drawn beside the scan no node is taken

@@ -42,6 +42,8 @@ class MVRConfig:
             scored afterwards (eqs. 9, 10 and 15).
         distance: between two features, `"cosine"`, 1 − cos, or `"chord"`, the root of it.
         relative: scores of views count by what normal scans leave each other at the same patch; not with `"features"`.
+        level: quantile of a scan's own residuals that they count by, so that noise all over a scan is no defect; 0 takes
+            them as they are.
         looks: at each normal scan, turned a little, to learn from besides the one in its own pose.
         turn: largest such turn, in degrees.
         steps, batch: of training; a batch is of views.
@@ -76,9 +78,10 @@ class MVRConfig:
     fusion: str = "median"
     distance: str = "chord"
     relative: bool = True
+    level: float = 0.75
     looks: int = 1
     turn: float = 0.25
-    steps: int = 300
+    steps: int = 100
     batch: int = 16
     learning_rate: float = 2e-3
     final_rate: float = 2e-4
@@ -103,6 +106,7 @@ class MVRConfig:
             "groups": (1, 64),
             "dropout": (0.0, 0.9),
             "pooled": (1, 4096),
+            "level": (0.0, 1.0),
             "looks": (0, 1000),
             "turn": (0.0, 180.0),
             "steps": (0, 1_000_000),
@@ -138,6 +142,7 @@ class MVRConfig:
         """
         return cls(
             encoder=f"timm:vit_{size}_patch14_reg4_dinov2.lvd142m", views="cpmf27", image_size=224, supersample=3,
-            places=False, visibility="all", fusion="features", distance="cosine", relative=False, looks=4, turn=2.0,
-            learning_rate=2e-4, final_rate=2e-5,
+            places=False, visibility="all", fusion="features", distance="cosine", relative=False, level=0.0, looks=4,
+            turn=2.0,
+            steps=300, learning_rate=2e-4, final_rate=2e-5,
         )  # fmt: skip

@@ -20,6 +20,7 @@ from pointadplus.render import Cameras, MultiViewRenderer, RenderConfig
 from .config import MVRConfig
 
 _LACK = 2.0  # spacings from its nearest point within which a scan lacks nothing
+_LEAST = 64  # points of a scan that are drawn before any that it lacks
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,18 +82,20 @@ class Looker:
         """
         config = self.config
         every = points if beside is None else torch.cat([points, beside])
-        order = canonical_order(every, config.seed).roll(-sample * config.nodes)[: config.support]
+        order = canonical_order(every, config.seed).roll(-sample * config.nodes)
+        own = order[order < len(points)][:_LEAST]
+        order = torch.cat([own, order[~torch.isin(order, own)]])[: config.support]
         support = self.normalization.apply(every[order])
         if turn is not None:
             support = support @ turn.T
-        count = min(len(support), config.nodes)
         if set(self.channels) & set(ATTRIBUTES):
-            described = describe(support, count)
-            drawn, attributes = PointCloud(support[:count], normals=described.normals), described.attributes
+            described = describe(support, min(len(support), config.nodes))
+            drawn = PointCloud(support[: config.nodes], normals=described.normals)
+            attributes = described.attributes
         else:
             drawn, attributes = PointCloud(support, normals=estimate_normals(support)), None
         views = self._renderer.render(drawn, cameras=self.cameras)
-        nodes = (order[:count] < len(points)).nonzero()[:, 0]
+        nodes = (order[: len(drawn.points)] < len(points)).nonzero()[: config.nodes, 0]
         return Look(
             support[nodes], views.images(self.channels, attributes), views.pixels[:, nodes], views.visible[:, nodes],
             self.cameras.image_size,

@@ -73,7 +73,10 @@ def node_residuals(
             residuals = values.nanquantile(0.5, 0).nan_to_num()
         else:
             residuals = visible_mean(values, visible)[0][:, 0]
-    return fill_unseen(residuals[:, None], visible.any(0), look.nodes)[:, 0]
+    seen = visible.any(0)
+    if config.level and seen.any():
+        residuals = residuals / residuals[seen].quantile(config.level).clamp_min(1e-6)
+    return fill_unseen(residuals[:, None], seen, look.nodes)[:, 0]
 
 
 def _distance(expected: Tensor, found: Tensor, kind: str) -> Tensor:
