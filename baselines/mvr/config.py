@@ -42,8 +42,8 @@ class MVRConfig:
             scored afterwards (eqs. 9, 10 and 15).
         distance: between two features, `"cosine"`, 1 − cos, or `"chord"`, the root of it.
         relative: scores of views count by what normal scans leave each other at the same patch; not with `"features"`.
-        level: quantile of a scan's own residuals that they count by, so that noise all over a scan is no defect; 0 takes
-            them as they are.
+        level: quantile of a scan's own residuals that they count by, so that noise all over is no defect; 0 takes them
+            as they are.
         looks: at each normal scan, turned a little, to learn from besides the one in its own pose.
         turn: largest such turn, in degrees.
         steps, batch: of training; a batch is of views.

@@ -59,10 +59,8 @@ def node_residuals(
     if config.visibility == "mutual":
         visible = visible & usual.sees(look.nodes)
     if config.fusion == "features":
-        residuals = torch.stack([
-            _distance(*(_lifted(maps, look, visible) for maps in pair), config.distance)
-            for pair in zip(expected, found, strict=True)
-        ]).mean(0)  # fmt: skip
+        pairs = zip(_lifted(expected, look, visible), _lifted(found, look, visible), strict=True)
+        residuals = torch.stack([_distance(one, other, config.distance) for one, other in pairs]).mean(0)
     else:
         maps = patch_residuals(expected, found, config.distance)
         if config.relative:
@@ -84,8 +82,10 @@ def _distance(expected: Tensor, found: Tensor, kind: str) -> Tensor:
     return cosine.clamp_min(0).sqrt() if kind == "chord" else cosine.clamp_min(0)
 
 
-def _lifted(maps: Float[Tensor, "v n d"], look: Look, visible: Bool[Tensor, "v m"]) -> Float[Tensor, "m d"]:
-    return lift_to_points(_as_maps(maps), look.pixels, visible, look.image_size)[0]
+def _lifted(
+    groups: Float[Tensor, "groups v n d"], look: Look, visible: Bool[Tensor, "v m"]
+) -> list[Float[Tensor, "m d"]]:
+    return [lift_to_points(_as_maps(maps), look.pixels, visible, look.image_size)[0] for maps in groups]
 
 
 def _as_maps(patches: Float[Tensor, "v n d"]) -> Float[Tensor, "v d h w"]:
