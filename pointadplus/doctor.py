@@ -19,6 +19,7 @@ _EXTRAS = {
     "numba": "numba",
     "onnx": "onnxscript",
     "pytorch3d": "pytorch3d",
+    "ray": "ray.data",
     "serve": "fastapi",
     "tiff": "tifffile",
     "train": "accelerate",

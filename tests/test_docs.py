@@ -46,6 +46,7 @@ ONLY_READ = {
     r"make ": "installs",
     r"\.venv/bin/": "needs what make dev installs",
     r"(OMP_NUM_THREADS=\d+ )?python benchmarks/": "minutes to hours, and data that have to be had first",
+    r"(RAY_ADDRESS=\S+ )?pointadplus score .*--engine ray": "starts Ray, or needs a cluster; tests/test_ray.py",
     r"(OMP_NUM_THREADS=\d+ )?pointadplus serve": "serves until it is stopped; tests/test_service.py",
     r"accelerate launch": "several devices",
     r"pointadplus protocol": "tests/test_reproduce.py runs these, on small data of the same layouts",

@@ -5,10 +5,10 @@ Nothing here knows of clouds: a scorer is any function from a path to plain valu
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,9 @@ from typing import Any
 from ..files import write_whole
 from .folder import look
 from .journal import Entry, Journal
+from .scoring import Engine, Scorer, content, make_record, relative_name
 
 JOURNAL, SUMMARY = "journal.jsonl", "summary.json"
-ATTEMPTS = 3  # at a file that changes while it is scored
-_CHUNK = 1 << 20
-
-Scorer = Callable[[Path], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -77,30 +74,34 @@ class Batch:
         self.kept = 0  # files that were not scored, because they have a record already
         self.journal = Journal(out / JOURNAL, settings)
 
-    def run(self, files: Iterable[Path]) -> Iterator[dict[str, Any]]:
-        """Score what has no record yet, one after another; yields each record when it is on the disk.
+    def run(self, files: Iterable[Path], engine: Engine | None = None) -> Iterator[dict[str, Any]]:
+        """Score what has no record yet; yields each record (see `make_record`) when it is on the disk.
 
-        A record is what the scorer gives, or `error`, and before it `path` (relative, with slashes), `size` in bytes,
-        `mtime_ns` and `sha256` of what was scored.
+        Args:
+            files: below `root`.
+            engine: what makes the records in place of `score`, for instance `RayEngine`; None scores in this process,
+                one file after another. A run may go on with another engine than it was begun with.
 
         Raises:
-            ConfigError: the journal cannot be written; what it holds is safe.
+            ConfigError: the journal cannot be written, or the engine fails; what the journal holds is safe.
         """
-        for file in files:
-            known = self.journal.entries.get(self.name(file))
-            if known is not None and self._unchanged(file, known):
-                self.kept += 1
-                continue
-            record = self._record(file)
-            if known is not None and known.sha256 is None and record["sha256"] is None:
-                self.kept += 1  # could not be looked at, and still cannot
-                continue
-            self.journal.append(record)
-            yield record
+        due = self._due(files)
+        if engine is None:
+            records = (make_record(self.score, self.root, file) for file in due)
+        else:
+            records = engine(self.root, due)
+        with closing(records):
+            for record in records:
+                known = self.journal.entries.get(record["path"])
+                if known is not None and known.sha256 is None and record["sha256"] is None:
+                    self.kept += 1  # could not be looked at, and still cannot
+                    continue
+                self.journal.append(record)
+                yield record
 
     def name(self, file: Path) -> str:
         """How the journal calls a file."""
-        return file.relative_to(self.root).as_posix()
+        return relative_name(self.root, file)
 
     def summary(self, highest: int = 5) -> Summary:
         """What stands in the journal now."""
@@ -127,6 +128,14 @@ class Batch:
     def __exit__(self, *_: object) -> None:
         self.journal.close()
 
+    def _due(self, files: Iterable[Path]) -> Iterator[Path]:
+        for file in files:
+            known = self.journal.entries.get(self.name(file))
+            if known is not None and self._unchanged(file, known):
+                self.kept += 1
+            else:
+                yield file
+
     def _unchanged(self, file: Path, known: Entry) -> bool:
         if known.sha256 is None or (self.retry and known.object_score is None):
             return False
@@ -134,42 +143,6 @@ class Batch:
             size, mtime_ns = look(file)
             if size != known.size:
                 return False
-            return (mtime_ns == known.mtime_ns and not self.verify) or _content(file) == known.sha256
+            return (mtime_ns == known.mtime_ns and not self.verify) or content(file) == known.sha256
         except OSError:
             return False
-
-    def _record(self, file: Path) -> dict[str, Any]:
-        for _ in range(ATTEMPTS):
-            record: dict[str, Any] = {"path": self.name(file), "size": None, "mtime_ns": None, "sha256": None}
-            try:
-                before = look(file)
-                sha256 = _content(file)
-                try:
-                    found = dict(self.score(file))
-                    json.dumps(found, allow_nan=False)
-                except Exception as error:  # whatever is wrong with one file, the others are scored
-                    found = {"error": _in_a_line(error)}
-                if look(file) == before:
-                    return {**record, "size": before[0], "mtime_ns": before[1], "sha256": sha256, **_without(found)}
-                error_text = f"the file changed {ATTEMPTS} times while it was scored"
-            except OSError as error:  # gone, or not readable: without size and time it is tried again the next time
-                return record | {"error": _in_a_line(error)}
-        return record | {"error": error_text}
-
-
-def _content(file: Path) -> str:
-    sha = hashlib.sha256()
-    with open(file, "rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            sha.update(chunk)
-    return sha.hexdigest()
-
-
-def _in_a_line(error: Exception) -> str:
-    name = "" if hasattr(error, "hint") else f"{type(error).__name__}: "  # the package's own errors tell all
-    return name + " ".join(str(error).split())
-
-
-def _without(found: dict[str, Any]) -> dict[str, Any]:
-    """The scorer's values but for a path of its own."""
-    return {name: value for name, value in found.items() if name != "path"}

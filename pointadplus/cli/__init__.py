@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from .. import __version__
 from .datasets import datasets
-from .folders import FolderOptions, calibrate_on, score_folder
+from .folders import EngineName, FolderOptions, Workers, calibrate_on, score_folder
 from .output import (
     make_folder,
     named_folder,
@@ -68,20 +69,24 @@ def score(
     settle: Annotated[float, typer.Option(help="Seconds that a file must stay as it is, to be watched.")] = 2.0,
     verify: Annotated[bool, typer.Option("--verify", help="Of a folder: compare contents, not times.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Of a folder: score again what failed before.")] = False,
+    engine: EngineName = "local",
+    workers: Workers = None,
 ) -> None:
     """Score files, one line each: path, tab, object score. Exit code 1 if any failed; the others are scored still.
 
     Of a folder, what has a record in OUT/journal.jsonl already is not scored again: a run that was killed goes on.
     """
     wanted = RegionOptions(regions, regions_csv, regions_ply, threshold, words)
+    options = FolderOptions(watch, settle, verify, retry, engine, workers)
+    with reported_errors():
+        options.check(files, out)
     if watch or any(file.is_dir() for file in files):
         if len(files) != 1 or out is None or points or report or profile:
             message = "a folder is scored alone, into --out, without --points, --report and --profile"
             typer.echo(f"error: {message}", err=True)
             raise typer.Exit(2)
         with reported_errors():
-            detector = _calibrated(weights, calibration)
-            good = score_folder(detector, files[0], out, wanted, FolderOptions(watch, settle, verify, retry))
+            good = score_folder(partial(_calibrated, weights, calibration), files[0], out, wanted, options)
         raise typer.Exit(0 if good else 1)
     for folder, option in ((points, "--points"), (regions_ply, "--regions-ply")):
         if folder is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +20,13 @@ from .regions import RegionOptions, region_records, region_rows
 
 if TYPE_CHECKING:
     from ..batch import Batch, Summary
+    from ..batch.scoring import Scorer
     from ..detection import AnomalyDetector
+
+EngineName = Annotated[
+    str, typer.Option(help="Of a folder: local, in this process; or ray, on the workers of a Ray, here or RAY_ADDRESS.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Of --engine ray: processes; as many as CPUs if left out.")]
 
 
 @dataclass(frozen=True)
@@ -30,21 +37,82 @@ class FolderOptions:
         watch: go on with what comes, until interrupted.
         settle: seconds that a new file has to stay as it is.
         verify, retry: see `Batch`.
+        engine: `"local"` or `"ray"`, see `RayEngine`.
+        workers: of `"ray"`, or None for one a CPU.
     """
 
     watch: bool = False
     settle: float = 2.0
     verify: bool = False
     retry: bool = False
+    engine: str = "local"
+    workers: int | None = None
+
+    def check(self, files: list[Path], out: Path | None) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            ConfigError: an engine that is unknown, or for other than one folder into another, once; or workers of none.
+        """
+        if self.engine not in ("local", "ray"):
+            raise ConfigError("unknown engine", where="--engine", expected="local or ray", found=self.engine)
+        if self.engine == "local":
+            if self.workers is not None:
+                raise ConfigError("only Ray has workers", where="--workers", hint="add --engine ray, or leave it out")
+        elif self.watch:
+            raise ConfigError(
+                "Ray does not watch a folder",
+                where="--watch",
+                expected="--engine local",
+                found="--engine ray",
+                hint="give the command again when more scans have come: what has a record is not scored again",
+            )
+        elif out is None or len(files) != 1 or not files[0].is_dir():
+            raise ConfigError(
+                "Ray scores one folder, with a journal",
+                where="--engine ray",
+                expected="one folder of scans, and --out with the folder for the journal",
+                found="no --out" if out is None else "files" if len(files) == 1 else f"{len(files)} files or folders",
+                hint="pointadplus score DIR --out RUN --engine ray",
+            )
+
+
+@dataclass(frozen=True)
+class _ScorerInWorker:
+    """Makes the scorer in another process, of a detector that has to be the one of this process."""
+
+    load: Callable[[], AnomalyDetector]
+    root: Path
+    regions: RegionOptions
+    settings: dict[str, Any]
+
+    def __call__(self) -> Scorer:
+        detector = self.load()
+        found = _settings(detector, self.regions)
+        if found != self.settings:
+            raise ConfigError(
+                "a worker has another detector",
+                expected=self.settings,
+                found=found,
+                hint="all machines need the same version of the package and the same weights",
+            )
+        return partial(_scored, detector, self.root, self.regions)
 
 
 def score_folder(
-    detector: AnomalyDetector, root: Path, out: Path, regions: RegionOptions, options: FolderOptions
+    load: Callable[[], AnomalyDetector], root: Path, out: Path, regions: RegionOptions, options: FolderOptions
 ) -> bool:
     """Score what has no record yet, a line each; says at the end what the journal holds. True if nothing failed.
 
+    Args:
+        load: the detector; with `engine="ray"` it is pickled, and called in each worker too.
+        root: the folder of scans.
+        out: the folder for the journal.
+        regions: what is measured and written of regions.
+        options: how the folder is scored.
+
     Raises:
-        ConfigError: see `Batch`; or no folder, or a file in place of one.
+        ConfigError: see `Batch` and `RayEngine`; or no folder, or a file in place of one.
     """
     from ..batch import JOURNAL, Batch
     from ..batch.folder import find_files, watch_files
@@ -53,15 +121,20 @@ def score_folder(
     if not root.is_dir():
         raise ConfigError("not a folder", where=root, expected="one folder of scans, and nothing else")
 
-    def score(file: Path) -> dict[str, Any]:
-        detection = detector.score(file)
-        return json_record(file, detection, region_records(detection, regions, f"{file.relative_to(root)}.ply"))
+    detector = load()
+    settings = _settings(detector, regions)
+    score = partial(_scored, detector, root, regions)
+    engine = None
+    if options.engine == "ray":
+        from ..batch.ray_engine import RayEngine
+
+        engine = RayEngine(_ScorerInWorker(load, root, regions, settings), options.workers)
 
     def files() -> Iterator[Path]:
         return find_files(root, READABLE, but=out)
 
     now = 0
-    with Batch(root, out, score, _settings(detector, regions), verify=options.verify, retry=options.retry) as batch:
+    with Batch(root, out, score, settings, verify=options.verify, retry=options.retry) as batch:
         with _ended_by_signals(options.watch):
             if options.watch:
                 for record in batch.run(watch_files(files, settle=options.settle)):
@@ -71,7 +144,7 @@ def score_folder(
                 found = list(files())
                 with progress_bar() as progress:
                     task = progress.add_task("scoring", total=len(found))
-                    for record in batch.run(found):
+                    for record in batch.run(found, engine):
                         now += 1
                         _say(root, record)
                         progress.update(task, completed=now + batch.kept)
@@ -113,6 +186,11 @@ def calibrate_on(detector: AnomalyDetector, normals: Path, out: Path, rate: floa
     calibration.save(out)
     typer.echo(f"{calibration.describe()}: {printable(out)}")
     return failed == 0
+
+
+def _scored(detector: AnomalyDetector, root: Path, regions: RegionOptions, file: Path) -> dict[str, Any]:
+    detection = detector.score(file)
+    return json_record(file, detection, region_records(detection, regions, f"{file.relative_to(root)}.ply"))
 
 
 def _settings(detector: AnomalyDetector, regions: RegionOptions) -> dict[str, Any]:
