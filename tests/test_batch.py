@@ -20,6 +20,7 @@ import pointadplus
 from pointadplus.batch import JOURNAL, SUMMARY, Batch, folder
 from pointadplus.batch.folder import find_files, look, watch_files
 from pointadplus.batch.journal import Journal, read_records
+from pointadplus.cli import folders
 from pointadplus.errors import CloudReadError, ConfigError
 from tests.heights import command, write_scan
 
@@ -524,6 +525,26 @@ def test_the_command_line_scores_a_folder_and_goes_on(tmp_path: Path, monkeypatc
     for wrong in (("score", root), ("score", root, low, "--out", out), ("score", root, "--out", out, "--profile")):
         assert command(monkeypatch, *wrong).code == 2
     assert "not a folder" in command(monkeypatch, "score", low, "--watch", "--out", out).err
+
+
+def test_the_report_of_a_folder_shows_its_highest_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    root, out, page = tmp_path / "scans", tmp_path / "run", tmp_path / "pages" / "report.html"
+    for name, height in {"low": 0.1, "middle": 0.4, "high": 0.9}.items():
+        write_scan(root / f"{name}.ply", height)
+    (root / "bad.ply").write_text("no")
+    monkeypatch.setattr(folders, "SHOWN", 2)
+    first = command(monkeypatch, "score", root, "--out", out, "--report", page)
+    assert first.code == 1 and len(first.out.splitlines()) == 3
+    text = page.read_text(encoding="utf-8")
+    assert "high.ply" in text and "middle.ply" in text and "low.ply" not in text and "bad.ply" not in text
+    assert text.index("high.ply") < text.index("middle.ply")
+
+    (root / "high.ply").unlink()  # its record stays; what is left is shown, and nothing is scored anew
+    again = command(monkeypatch, "score", root, "--out", out, "--report", page)
+    assert "0 scored now" in again.err
+    assert f"error: not on the report: {root / 'high.ply'}" in again.err.replace("\n", " ")
+    text = page.read_text(encoding="utf-8")
+    assert "middle.ply" in text and "high.ply" not in text
 
 
 def test_the_command_line_watches_until_it_is_told_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

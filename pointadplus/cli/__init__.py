@@ -56,7 +56,7 @@ def score(
         Path | None, typer.Option(help="Write one JSON line a file, as it is scored; of a folder: the folder for them.")
     ] = None,
     points: Annotated[Path | None, typer.Option(help="Write each cloud with its scores as PLY here.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write an HTML heat-map report.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report; of a folder, of its 20 highest.")] = None,
     weights: Weights = "embedded",
     profile: Annotated[bool, typer.Option(help="Print each stage's share of the time.")] = False,
     calibration: CalibrationFile = None,
@@ -77,12 +77,12 @@ def score(
     Of a folder, what has a record in OUT/journal.jsonl already is not scored again: a run that was killed goes on.
     """
     wanted = RegionOptions(regions, regions_csv, regions_ply, threshold, words)
-    options = FolderOptions(watch, settle, verify, retry, engine, workers)
+    options = FolderOptions(watch, settle, verify, retry, engine, workers, report)
     with reported_errors():
         options.check(files, out)
     if watch or any(file.is_dir() for file in files):
-        if len(files) != 1 or out is None or points or report or profile:
-            message = "a folder is scored alone, into --out, without --points, --report and --profile"
+        if len(files) != 1 or out is None or points or profile:
+            message = "a folder is scored alone, into --out, without --points and --profile"
             typer.echo(f"error: {message}", err=True)
             raise typer.Exit(2)
         with reported_errors():

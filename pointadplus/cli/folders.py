@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,12 +22,15 @@ from .regions import RegionOptions, region_records, region_rows
 if TYPE_CHECKING:
     from ..batch import Batch, Summary
     from ..batch.scoring import Scorer
-    from ..detection import AnomalyDetector
+    from ..detection import AnomalyDetector, Detection
 
 EngineName = Annotated[
     str, typer.Option(help="Of a folder: local, in this process; or ray, on the workers of a Ray, here or RAY_ADDRESS.")
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Of --engine ray: processes; as many as CPUs if left out.")]
+
+
+SHOWN = 20  # scans of a folder on its report
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class FolderOptions:
         verify, retry: see `Batch`.
         engine: `"local"` or `"ray"`, see `RayEngine`.
         workers: of `"ray"`, or None for one a CPU.
+        report: an HTML page of the `SHOWN` highest scores in the journal, or None.
     """
 
     watch: bool = False
@@ -47,6 +52,7 @@ class FolderOptions:
     retry: bool = False
     engine: str = "local"
     workers: int | None = None
+    report: Path | None = None
 
     def check(self, files: list[Path], out: Path | None) -> None:
         """Refuse what does not go together.
@@ -151,6 +157,8 @@ def score_folder(
         summary = batch.finish()
         if regions.table is not None:
             _tabulate(batch, out / JOURNAL, regions)
+        if options.report is not None:
+            _report(detector, root, [path for path, _ in batch.summary(SHOWN).highest], options.report, regions)
         typer.echo(
             f"{_in_words(summary)}; {now} scored now, {batch.kept} as before: {printable(out / JOURNAL)}", err=True
         )
@@ -165,7 +173,6 @@ def calibrate_on(detector: AnomalyDetector, normals: Path, out: Path, rate: floa
     """
     from ..batch.folder import find_files
     from ..calibration import Calibration
-    from ..detection import Detection
     from ..io import READABLE
 
     failed = 0
@@ -241,3 +248,19 @@ def _tabulate(batch: Batch, journal: Path, regions: RegionOptions) -> None:
         for record in read_records(journal):
             if Entry.of(record) == batch.journal.entries.get(record["path"]):
                 write(record["path"], record.get("regions"))
+
+
+def _report(detector: AnomalyDetector, root: Path, names: list[str], page: Path, regions: RegionOptions) -> None:
+    """Show scans of the journal, scored again, for a journal holds no points; what cannot be read any more is said."""
+    from ..report import write_report
+
+    def scored() -> Iterator[Detection]:
+        for name in names:
+            try:
+                yield detector.score(root / name)
+            except Exception as error:  # gone since, or changed for the worse: the others are shown
+                print(f"error: not on the report: {one_line(error, root / name)}", file=sys.stderr)
+
+    first = next(shown := scored(), None)
+    if first is not None:
+        write_report(chain([first], shown), page, threshold=regions.threshold, words=regions.choices)
