@@ -21,7 +21,7 @@ class MVRConfig:
         encoder: the frozen teacher: `"waves"`, which needs no weights; `"embedded"`, the image tower inside the
             package; `"timm:NAME"`, for instance `"timm:vit_base_patch14_reg4_dinov2.lvd142m"` from the hub; or
             `"timm:NAME@FILE"`, its weights from a file.
-        views: name of the view set; the paper's is `"cpmf27"`, which sees one side.
+        views: name of the view set; the paper's 27 are taken to be `"cpmf27"`, which sees one side.
         image_size: side of the pictures in pixels.
         supersample: pictures are drawn that many times larger and reduced by area; 3 as in the paper.
         orthographic: parallel rays.
@@ -61,7 +61,7 @@ class MVRConfig:
     """
 
     encoder: str = "waves"
-    views: str = "sphere16"
+    views: str = "sphere27"
     image_size: int = 224
     supersample: int = 1
     orthographic: bool = False
