@@ -189,7 +189,7 @@ def test_a_scan_counts_by_its_own_level() -> None:
     config = MVRConfig(visibility="seen")
     once, twice = (node_residuals(expected, found, look, usual, config) for usual in maps)
     torch.testing.assert_close(once, twice)
-    assert float(once[look.visible.any(0)].quantile(0.75)) == pytest.approx(1.0, abs=1e-5)
+    assert float(once[look.visible.any(0)].quantile(config.level)) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_which_views_count() -> None:
