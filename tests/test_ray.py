@@ -287,7 +287,7 @@ def test_the_command_line_scores_on_a_ray_of_its_own(box: Any, tmp_path: Path):
         words = ["score", "scans", "--out", out, "--regions", "--regions-ply", f"painted-{out}", *options]
         return subprocess.run(
             [sys.executable, "-m", "pointadplus", *words], env=ENVIRONMENT | {"OMP_NUM_THREADS": "1"}, cwd=tmp_path,
-            capture_output=True, text=True, timeout=120, check=False,
+            capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
 
     here, there = play("here"), play("there", "--engine", "ray", "--workers", "2")
