@@ -12,31 +12,22 @@ once, before all rows. A row that is in the file of `--out` already is not compu
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from few_shot_parts import FIRST, Rows, three
 from real_objects import machine
 from torch import Tensor
 
 from baselines import MVR, MVRConfig
 from baselines.mvr.looks import Look, Looker
-from pointadplus.evaluation import auroc, average_precision
-from pointadplus.geometry.alignment import Reference
-from pointadplus.synthesis.corpus import LabelledObject
-from pointadplus.synthesis.defects import KINDS
 from pointadplus.synthesis.parts import Part, PartConfig
 from pointadplus.synthesis.shapes import HELD_OUT
 
-FIRST = 101  # seed of the first part
-MOST = 8  # normal scans of a part
-HEALTHY = 5
 VIEWS = ("sphere1", "sphere3", "sphere9", "sphere16", "sphere21", "sphere27")
 SIDES = (1, 2, 3)  # times 224 pixels, which the network gets
 
@@ -76,16 +67,6 @@ CHOICES: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Case:
-    """A part: normal scans, and scans to judge, whole and of one side, all in one pose; and whole ones as they come."""
-
-    normals: list[Tensor]
-    tests: list[LabelledObject]
-    sides: list[LabelledObject]
-    loose: list[LabelledObject]
-
-
 def draw_once() -> None:
     """What the first row draws is kept for the rows that draw the same."""
     plain, kept = Looker.look, {}
@@ -104,45 +85,6 @@ def draw_once() -> None:
     Looker.look = look
 
 
-def case(number: int, few: bool) -> Case:
-    """A part; with few scans four are normal, and none is of one side."""
-    part = Part(FIRST + number, PartConfig(family=HELD_OUT[(FIRST + number) % len(HELD_OUT)]))
-    first = part.scan(0)
-    reference = Reference(first.points)
-
-    def posed(scan: LabelledObject) -> LabelledObject:
-        return replace(scan, points=reference.align(scan.points).apply(scan.points))
-
-    def tests(**options: bool) -> list[LabelledObject]:
-        healthy = [part.scan(10 + index, **options) for index in range(HEALTHY)]
-        return [*healthy, *(part.scan(20, kind, **options) for kind in KINDS)]
-
-    normals = [first.points, *(posed(part.scan(index)).points for index in range(1, 4 if few else MOST))]
-    whole, sides = tests(), [] if few else tests(one_sided=True)
-    return Case(normals, [posed(scan) for scan in whole], [posed(scan) for scan in sides], whole)
-
-
-def judged(
-    cases: Sequence[Case], options: Mapping[str, Any], normals: int = 4, shown: str = "tests"
-) -> dict[str, float]:
-    """Means over the parts, in percent, and seconds of a fit and of a scan."""
-    figures = []
-    for each in cases:
-        begun = time.perf_counter()
-        detector = MVR(MVRConfig(align=False, **options)).fit(each.normals[:normals])
-        fitted = time.perf_counter()
-        scans = getattr(each, shown)
-        found = [detector.score(scan.points) for scan in scans]
-        seconds = (time.perf_counter() - fitted) / len(scans)
-        damaged = np.array([bool(scan.labels.any()) for scan in scans])  # of one side, a defect may face away
-        labels = torch.cat([scan.labels for scan in scans]).numpy()
-        scores = torch.cat([detection.point_scores for detection in found]).numpy()
-        objects = auroc(damaged, np.array([detection.object_score for detection in found]))
-        points = auroc(labels, scores), average_precision(labels, scores)
-        figures.append([100 * (value or 0.0) for value in (objects, *points)] + [fitted - begun, seconds])
-    return dict(zip(("O", "P", "AP", "fit", "score"), np.mean(figures, 0).tolist(), strict=True))
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
     torch.manual_seed(0)
@@ -150,21 +92,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{memory()}\n\n`python benchmarks/mvr_ablation.py --table memory`; {machine()}")
         return
     draw_once()
-    cases: list[Case] = []
-    known = [json.loads(line) for line in args.out.read_text().splitlines()] if args.out.exists() else []
+    rows = Rows(args.out, args.parts, few=args.table != "scans")
 
     def row(name: str, options: Mapping[str, Any], **how: Any) -> dict[str, float]:
-        key = json.dumps([name, args.parts, options, how], sort_keys=True)
-        for entry in known:
-            if entry["key"] == key:
-                return entry["figures"]
-        if not cases:
-            cases.extend(case(number, args.table != "scans") for number in range(args.parts))
-        found = judged(cases, options, **how)
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        with args.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": key, "figures": found}) + "\n")
-        return found
+        return rows(name, options, lambda: MVR(MVRConfig(align=False, **options)), **how)
 
     print({"choices": choices, "views": views, "scans": scans}[args.table](row))
     print(f"\n`python benchmarks/mvr_ablation.py --table {args.table} --parts {args.parts}`; {machine()}")
@@ -174,7 +105,7 @@ def choices(row: Any) -> str:
     lines = ["| choice | O-AUROC | P-AUROC | P-AP | fit, s | scan, s |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
     for name, options in CHOICES.items():
         found = row(name, BASE | options, **{"shown": "loose"} if name == POSE else {})
-        lines.append(f"| {name} | {_three(found, ' | ')} | {found['fit']:.1f} | {found['score']:.2f} |")
+        lines.append(f"| {name} | {three(found, ' | ')} | {found['fit']:.1f} | {found['score']:.2f} |")
     return "\n".join(lines)
 
 
@@ -185,14 +116,14 @@ def views(row: Any) -> str:
     ]
     for name in VIEWS:
         cells = [row("views", {"views": name, "supersample": side, "steps": 50, "looks": 0}) for side in SIDES]
-        lines.append(f"| {name.removeprefix('sphere')} | " + " | ".join(_three(cell, " / ") for cell in cells) + " |")
+        lines.append(f"| {name.removeprefix('sphere')} | " + " | ".join(three(cell, " / ") for cell in cells) + " |")
     return "\n".join(lines)
 
 
 def scans(row: Any) -> str:
     lines = ["| normal scans | whole scans | scans of one side |", "| ---: | ---: | ---: |"]
     for count in (1, 2, 4, 8):
-        cells = [_three(row("scans", BASE, normals=count, shown=shown), " / ") for shown in ("tests", "sides")]
+        cells = [three(row("scans", BASE, normals=count, shown=shown), " / ") for shown in ("tests", "sides")]
         lines.append(f"| {count} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -212,10 +143,6 @@ def memory() -> str:
 
 def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-
-
-def _three(found: Mapping[str, float], between: str) -> str:
-    return between.join(f"{found[name]:.1f}" for name in ("O", "P", "AP"))
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

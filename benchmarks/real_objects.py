@@ -13,15 +13,17 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from baselines_reference import MemoryBank, SelfReference, SurfaceVariation, Symmetry
 
 from baselines import MVR, FPFHMemoryBank, Reg2Inv, SurfaceDeviation
 from pointadplus.data import Sample, open_dataset
+from pointadplus.detection import FitProgress
 from pointadplus.errors import PointADPlusError
 from pointadplus.evaluation import BenchmarkResult, evaluate
 from pointadplus.evaluation.benchmark import Scorer
@@ -37,12 +39,21 @@ def zero_shot() -> Scorer:
     return ZeroShotDetector()
 
 
+class LearntReg2Inv(Reg2Inv):
+    """Learns its features on the part itself, in place of the embedded ones."""
+
+    def fit(self, normals: Iterable[Any], progress: FitProgress | None = None) -> LearntReg2Inv:
+        super().fit(normals, progress, train=True)
+        return self
+
+
 METHODS: Mapping[str, Callable[[], Scorer]] = {
     "pointad+": zero_shot,
     "memory-bank": FPFHMemoryBank,
     "surface-deviation": SurfaceDeviation,
     "mvr": MVR,
     "reg2inv": Reg2Inv,
+    "reg2inv-small": LearntReg2Inv,
     "surface-variation": SurfaceVariation,
     "fpfh-self-reference": SelfReference,
     "symmetry": Symmetry,

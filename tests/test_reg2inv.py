@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,18 +14,22 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 import baselines.reg2inv.detector as detector_module
+import baselines.reg2inv.training as training_module
 from baselines.reg2inv import Checkpoints, Reg2Inv, Reg2InvConfig
 from baselines.reg2inv.config import MatchingConfig, NetworkConfig, ScoringConfig, TrainingConfig
 from baselines.reg2inv.model import build_network, cloud_input
-from baselines.reg2inv.pairs import crop, draw_source, random_rotation
-from baselines.reg2inv.pose import matched_points
+from baselines.reg2inv.pairs import SourceView, crop, draw_source, random_rotation
+from baselines.reg2inv.pose import Prototype, matched_points
 from baselines.reg2inv.pyramid import neighbor_limits
-from baselines.reg2inv.scan import Scan, surface_normals, thinned
+from baselines.reg2inv.scan import Scan, read_scan, surface_normals, thinned
 from baselines.reg2inv.training import learning_rate, train
-from baselines.reg2inv.weights import save_network
+from baselines.reg2inv.weights import EMBEDDED, load_network, save_network
 from pointadplus.config import from_table
 from pointadplus.errors import ConfigError, WeightsError
+from pointadplus.evaluation import auroc
 from pointadplus.geometry.registration import ransac, rotation_angles
+from pointadplus.synthesis.parts import Part, PartConfig
+from pointadplus.synthesis.shapes import HELD_OUT
 
 TINY = Reg2InvConfig(
     voxel=0.2,
@@ -168,6 +173,21 @@ def test_training_goes_on_with_the_same_numbers(tmp_path: Path) -> None:
         train(scans, TINY, checkpoints=Checkpoints(path))
     with pytest.raises(ConfigError, match="nothing to learn from"):
         train([], TINY)
+    with pytest.raises(ConfigError, match="source for each scan"):
+        train(scans, TINY, sources=scans[:1])
+
+
+def test_a_second_scan_is_what_is_turned(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def draw(scan: Scan, *rest: Any) -> SourceView:
+        drawn.append(scan)
+        return draw_source(scan, *rest)
+
+    monkeypatch.setattr(training_module, "draw_source", draw)
+    firsts, seconds = [known_scan(0), known_scan(1)], [known_scan(2), known_scan(3)]
+    train(firsts, replace(TINY, training=replace(TINY.training, steps=3)), sources=seconds)
+    assert drawn == [seconds[0], seconds[1], seconds[0]]
 
 
 def test_evaluation_matches_the_most_alike_patches() -> None:
@@ -262,5 +282,58 @@ def test_fit_learns_where_it_is_told_to(tmp_path: Path) -> None:
         [pebble(1)], lambda step, *_: steps.append(step), train=True, checkpoints=checkpoint
     )
     assert steps == [1, 2, 3, 4, 5, 6] and checkpoint.path.exists()
-    assert detector._prototype is not None and detector._prototype.by_network
+    assert detector._prototype is not None and detector._prototype.registration == "network"
     assert 0 <= detector.score(pebble(2)).object_score <= 1
+
+
+def test_scans_of_one_pose_need_no_registration() -> None:
+    """Each scan is read in a frame of its own; the way from one to the other is known."""
+    first = read_scan(pebble(1), TINY)
+    second = read_scan(pebble(2, 900), TINY, first.radius)
+    motion = Prototype(first, build_network(TINY, (4, 4, 4)), "none").motion(second, second.points, second.normals)
+    places = pebble(3, 50)
+    torch.testing.assert_close(motion.apply(second.apply(places)), first.apply(places), atol=1e-5, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def part() -> Part:
+    return Part(7, PartConfig(family="bird", points=12_000))  # held out from all learning
+
+
+@pytest.fixture(scope="module")
+def embedded(part: Part) -> Reg2Inv:
+    return Reg2Inv(device="cpu").fit([part.scan(number).points for number in range(3)])
+
+
+def test_embedded_features_are_of_the_small_network() -> None:
+    config, small = load_network(EMBEDDED).config, Reg2InvConfig.small()
+    assert replace(config, training=small.training) == small
+    assert config.training.steps > small.training.steps
+
+
+@pytest.mark.slow
+def test_embedded_features_find_defects_without_training(part: Part, embedded: Reg2Inv, tmp_path: Path) -> None:
+    assert part.config.family in HELD_OUT
+    healthy = embedded.score(part.scan(10).points)
+    for kind in ("dent", "hole"):
+        scan = part.scan(20, kind)
+        found = embedded.score(scan.points)
+        assert found.object_score > healthy.object_score + 0.05, kind
+        assert (auroc(scan.labels.numpy(), found.point_scores.numpy()) or 0) > 0.95, kind
+    embedded.save(tmp_path / "part.safetensors")
+    again = Reg2Inv.load(tmp_path / "part.safetensors").score(part.scan(10).points)
+    assert again.object_score == pytest.approx(healthy.object_score, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_one_normal_scan_is_enough_and_a_rim_is_no_defect(part: Part) -> None:
+    detector = Reg2Inv(device="cpu").fit([part.scan(0).points])
+    whole, dent = part.scan(10).points, part.scan(20, "dent").points
+    assert detector.score(dent).object_score > detector.score(whole).object_score + 0.05
+    half = whole[whole[:, 0] > whole[:, 0].median()]
+    scores = detector.score(half).point_scores
+    cut = half[:, 0] < half[:, 0].quantile(0.05)
+    detector.config = replace(detector.config, scoring=replace(detector.config.scoring, partial=2.0))
+    with_rim = detector.score(half).point_scores
+    assert scores[cut].mean() < 0.95 * with_rim[cut].mean()
+    assert scores[~cut].mean() > 0.97 * with_rim[~cut].mean()

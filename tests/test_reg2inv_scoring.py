@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.functional import normalize
 
+from baselines.reg2inv.config import ScoringConfig
 from baselines.reg2inv.coreset import greedy_coreset, projection_matrix
+from baselines.reg2inv.memory import Memory, Observation
 from baselines.reg2inv.scoring import bank_items, inside_boundary, largest_norm, neighbor_means, squared_distances
 from tests.reference.reg2inv_network import inside, k_centre
 
@@ -84,3 +87,47 @@ def test_means_are_plain_and_of_the_nearest() -> None:
     torch.testing.assert_close(neighbor_means(values, sources, targets, 16), values[near].mean(1))
     few = neighbor_means(values[:5], sources[:5], targets, 16)
     np.testing.assert_allclose(few.numpy(), np.full(40, values[:5].mean()), atol=1e-6)
+
+
+def observed(positions: Tensor, features: Tensor) -> Observation:
+    return Observation(positions, positions, features)
+
+
+def line(count: int, features: Tensor) -> Observation:
+    """Places on a line, one unit apart."""
+    return observed(torch.arange(count)[:, None] * torch.tensor([[1.0, 0, 0]]), features.repeat(count, 1))
+
+
+def test_residuals_are_relative_to_what_normal_scans_leave_each_other() -> None:
+    count, step = 100, torch.tensor([[3.0, 4.0]])
+    scans = [line(count, step), line(count, 0.8 * step)]  # features differ by 1 everywhere; the largest is 5 long
+    config = ScoringConfig(relative=True)
+    memory = Memory.of(scans, None, config, 0)
+    assert (len(memory.items), memory.position_norm, memory.feature_norm) == (200, 99, 5)
+    torch.testing.assert_close(memory.usual, torch.full((200,), 0.2 * 1.1))  # a tenth of the mean is the floor
+    assert memory.scale == pytest.approx(1 / 1.1, rel=1e-5)
+    test = line(count, step)
+    test.features[:10] = torch.tensor([[3.0, 9.0]])
+    residuals = memory.residuals(test, config)
+    torch.testing.assert_close(residuals[:10], torch.full((10,), 1 / 0.22))
+    assert residuals[10:].max() < 1e-3
+    squared = Memory.of(scans, None, ScoringConfig(), 0)
+    assert len(squared.usual) == 0 and squared.scale == 0.01
+    torch.testing.assert_close(squared.residuals(test, config)[:10], torch.ones(10))
+
+
+def test_residuals_can_be_relative_to_the_scans_own_level() -> None:
+    scans = [line(100, torch.tensor([[3.0, 4.0]])), line(100, torch.tensor([[2.4, 3.2]]))]
+    config = ScoringConfig(relative=True, level=0.5)
+    memory = Memory.of(scans, None, config, 0)
+    assert memory.scale == pytest.approx(1)
+    noisy = line(100, torch.tensor([[3.0, 14.0]]))
+    torch.testing.assert_close(memory.residuals(noisy, config), torch.ones(100))
+
+
+def test_a_lone_scan_is_compared_with_itself_sampled_anew() -> None:
+    scan, again = line(60, torch.tensor([[3.0, 4.0]])), line(60, torch.tensor([[3.0, 4.5]]))
+    memory = Memory.of([scan], again, ScoringConfig(relative=True), 0)
+    torch.testing.assert_close(memory.usual, torch.full((60,), 0.1 * 1.1))
+    assert memory.lacking(scan.positions, 0.5) == 0
+    assert memory.lacking(scan.positions[:45], 0.5) == 0.25

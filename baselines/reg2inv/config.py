@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from pointadplus.errors import ConfigError
 
-REGISTRATIONS = ("auto", "network", "library")
+REGISTRATIONS = ("auto", "network", "library", "none")
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,17 @@ class ScoringConfig:
         projection: dimensions in which the coreset is picked.
         starts: random items that the picking starts from.
         nearest: bank items whose mean squared distance is a point's score.
-        boundary_neighbors: a point counts only if of so many neighbours it is the closest to their centroid.
+        boundary_neighbors: a point does not count if of so many neighbours it is not the closest to their centroid:
+            it lies on the rim of the scan.
+        partial: share of the normal surface that a scan must lack before its rim is left out, for holes have rims, too;
+            0: always left out, as released.
         interpolated: scored points whose mean an original point takes.
         pooled: neighbours over which scores are averaged before the largest is the object's.
-        scale: squared distance that scores 0.5; scores are d / (d + scale). Ours; no ranking depends on it.
+        relative: take distances, not squared, over those that normal scans have from each other at the same place;
+            False: as released.
+        level: if relative, take them over this quantile of the scan's own, too; 0: as they are.
+        scale: squared distance that scores 0.5; scores are d / (d + scale). Ours; no ranking depends on it. If
+            relative, it is learnt: the 98 % quantile of the normal scans.
     """
 
     bank: int = 10_000
@@ -142,8 +149,11 @@ class ScoringConfig:
     starts: int = 10
     nearest: int = 1
     boundary_neighbors: int = 64
+    partial: float = 0.0
     interpolated: int = 16
     pooled: int = 64
+    relative: bool = False
+    level: float = 0.0
     scale: float = 0.01
 
 
@@ -156,8 +166,9 @@ class Reg2InvConfig:
         centring_points: size of the thinned cloud whose mean is the centre.
         max_points: of a scan that are read; more are thinned at random.
         oriented_points: of a scan that the sign of the normals is found at.
-        registration: of a scan to the prototype: by the "network", by the "library" (FPFH), or "auto", which is the
-            network wherever it was learned on the normals or given by the caller, else the library.
+        registration: of a scan to the prototype: by the "network", by the "library" (`geometry.alignment`), "none" for
+            scans that are in one pose already, or "auto", which is the network wherever it was learned on the normals
+            or given by the caller, else the library.
         seed: of everything random.
         network, matching, training, scoring: the parts.
 
@@ -196,18 +207,18 @@ class Reg2InvConfig:
 
     @classmethod
     def small(cls) -> Reg2InvConfig:
-        """A cut network for a CPU; the widths, the voxel and the schedule are ours.
+        """A cut network for a CPU; its widths, its schedule and its relative scores are ours.
 
         Its few steps make good features, but no registration to rely on, so scans are registered by the library.
         """
         return cls(
-            voxel=0.05,
             registration="library",
             network=NetworkConfig(
-                neighbors=24, width=16, groups=4, fine_dim=64, hidden=64, blocks=2, coarse_dim=64, angle_neighbors=1
+                width=16, groups=4, fine_dim=64, hidden=64, blocks=2, coarse_dim=64, angle_neighbors=1
             ),
-            matching=MatchingConfig(patch_points=32, coarse_pairs=32, sinkhorn_iterations=15),
-            training=TrainingConfig(steps=500, learning_rate=5e-4, feature_rate=10.0, warmup=30, final=0.05, clip=5.0),
+            matching=MatchingConfig(patch_points=32, coarse_pairs=64, sinkhorn_iterations=15),
+            scoring=ScoringConfig(partial=0.1, relative=True, level=0.5),
+            training=TrainingConfig(steps=100, learning_rate=5e-4, feature_rate=10.0, warmup=10, final=0.05, clip=5.0),
         )
 
     def with_steps(self, steps: int) -> Reg2InvConfig:

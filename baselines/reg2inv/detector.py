@@ -20,11 +20,12 @@ from pointadplus.detection import AnomalyDetector, Detection, FitProgress, as_cl
 from pointadplus.errors import ConfigError, WeightsError
 
 from .config import Reg2InvConfig
-from .coreset import greedy_coreset
+from .memory import Memory, Observation
 from .model import Reg2InvNet, neighborhoods
+from .pairs import random_rotation
 from .pose import Prototype
 from .scan import Scan, read_scan, surface_normals, thinned
-from .scoring import bank_items, inside_boundary, largest_norm, neighbor_means, squared_distances
+from .scoring import neighbor_means
 from .training import Checkpoints, train
 from .weights import EMBEDDED, load_network, network_from_state, read_config
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 _FORMAT = "pointadplus.reg2inv"
 _NETWORK = "network/"
+_REACH = 2.0  # voxels within which a scan has a place of the prototypes
+_TENSORS = {"bank", "usual", "points", "normals", "center", "rotation"}
 
 
 class Reg2Inv(AnomalyDetector):
@@ -68,9 +71,8 @@ class Reg2Inv(AnomalyDetector):
         if config is None:
             config = network.config if network else default_config(self.device)
         self.config, self.network = config, network
-        self.bank: Tensor | None = None
+        self.memory: Memory | None = None
         self._prototype: Prototype | None = None
-        self._norms = (1.0, 1.0)
 
     def fit(
         self,
@@ -104,19 +106,14 @@ class Reg2Inv(AnomalyDetector):
         scans = self._read(clouds)
         if network is None:
             network = self._learn(scans, progress, checkpoints)
-        by_network = learn or self._weights is not None
-        if self.config.registration != "auto":
-            by_network = self.config.registration == "network"
-        self.network, prototype = network, Prototype(scans[0], network, by_network)
-        read = [self._observe(scan, prototype) for scan in scans]
-        positions, features = (torch.cat(parts) for parts in zip(*((p, f) for _, p, f in read), strict=True))
-        self._norms = largest_norm(positions), largest_norm(features)
-        items = bank_items(positions, features, *self._norms)
-        scoring = self.config.scoring
-        kept = greedy_coreset(
-            items, scoring.bank, projection=scoring.projection, starts=scoring.starts, seed=self.config.seed
-        )
-        self.bank, self._prototype = items[kept], prototype
+        registration = self.config.registration
+        if registration == "auto":
+            registration = "network" if learn or self._weights is not None else "library"
+        self.network, prototype = network, Prototype(scans[0], network, registration)
+        observed = [self._observe(scan, prototype) for scan in scans]
+        again = self._sampled_anew(scans[0], prototype) if len(scans) == 1 else None
+        self.memory = Memory.of(observed, again, self.config.scoring, self.config.seed)
+        self._prototype = prototype
         return self
 
     def score_cloud(self, cloud: PointCloud) -> Detection:
@@ -125,18 +122,17 @@ class Reg2Inv(AnomalyDetector):
         Raises:
             ConfigError: not fitted yet.
         """
-        bank, prototype = self._fitted("score")
+        memory, prototype = self._fitted("score")
         start, scoring = time.perf_counter(), self.config.scoring
         scan = read_scan(cloud.points, self.config, prototype.scan.radius)
         read = time.perf_counter()
-        points, positions, features = self._observe(scan, prototype)
+        found = self._observe(scan, prototype)
         observed = time.perf_counter()
-        kept = inside_boundary(points, scoring.boundary_neighbors)
-        kept = kept if bool(kept.any()) else ~kept
-        items = bank_items(positions[kept], features[kept], *self._norms)
-        distances = squared_distances(items, bank, scoring.nearest)
-        pooled = neighbor_means(distances, points[kept], points[kept], scoring.pooled)
-        spread = neighbor_means(distances, points[kept], scan.apply(cloud.points), scoring.interpolated)
+        if memory.lacking(found.positions, _REACH * self.config.voxel) >= scoring.partial:
+            found = found.inside(scoring.boundary_neighbors)
+        residuals = memory.residuals(found, scoring)
+        pooled = neighbor_means(residuals, found.points, found.points, scoring.pooled)
+        spread = neighbor_means(residuals, found.points, scan.apply(cloud.points), scoring.interpolated)
         highest = float(pooled.max())
         seconds = {
             "normals": read - start,
@@ -144,8 +140,8 @@ class Reg2Inv(AnomalyDetector):
             "scores": time.perf_counter() - observed,
         }
         return Detection(
-            highest / (highest + scoring.scale),
-            cloud.to_rows(spread / (spread + scoring.scale)),
+            highest / (highest + memory.scale),
+            cloud.to_rows(spread / (spread + memory.scale)),
             cloud,
             seconds=seconds,
         )
@@ -156,15 +152,17 @@ class Reg2Inv(AnomalyDetector):
         Raises:
             ConfigError: not fitted yet.
         """
-        bank, prototype = self._fitted("save")
+        memory, prototype = self._fitted("save")
         scan, network = prototype.scan, prototype.network
-        tensors = {"bank": bank, "points": scan.points, "normals": scan.normals}
+        tensors = {"bank": memory.items, "usual": memory.usual, "points": scan.points, "normals": scan.normals}
+        tensors |= {"center": scan.center, "rotation": scan.rotation}
         tensors |= {_NETWORK + key: value.detach().cpu() for key, value in network.state_dict().items()}
         card = {
             "config": asdict(self.config),
             "radius": scan.radius,
-            "norms": self._norms,
-            "by_network": prototype.by_network,
+            "norms": (memory.position_norm, memory.feature_norm),
+            "scale": memory.scale,
+            "registration": prototype.registration,
         }
         write_tensors(Path(path), tensors, {_FORMAT: json.dumps(card)})
 
@@ -176,23 +174,24 @@ class Reg2Inv(AnomalyDetector):
             WeightsError: not such a file.
         """
         state, metadata = read_safetensors(Path(path))
-        if _FORMAT not in metadata or not {"bank", "points", "normals"} <= state.keys():
+        if _FORMAT not in metadata or not state.keys() >= _TENSORS:
             raise WeightsError(
                 "not a Reg2Inv detector", where=path, expected=f"metadata {_FORMAT!r}", found=sorted(metadata)
             )
         try:
             card = json.loads(metadata[_FORMAT])
             config = read_config(json.dumps(card["config"]), path)
-            radius, by_network = float(card["radius"]), bool(card["by_network"])
+            radius, registration = float(card["radius"]), str(card["registration"])
             position_norm, feature_norm = (float(each) for each in card["norms"])
+            memory = Memory(state["bank"], state["usual"], position_norm, feature_norm, float(card["scale"]))
         except (ValueError, KeyError, TypeError) as error:
             raise WeightsError("the card of the detector cannot be read", where=path, found=error) from error
         detector = cls(config)
         weights = {key.removeprefix(_NETWORK): value for key, value in state.items() if key.startswith(_NETWORK)}
         network = network_from_state(weights, config, path).to(detector.device)
-        scan = Scan(state["points"], state["normals"], radius, torch.zeros(3, dtype=torch.float64), torch.eye(3))
-        detector.network, detector.bank = network, state["bank"]
-        detector._prototype, detector._norms = Prototype(scan, network, by_network), (position_norm, feature_norm)
+        scan = Scan(state["points"], state["normals"], radius, state["center"], state["rotation"])
+        detector.network, detector.memory = network, memory
+        detector._prototype = Prototype(scan, network, registration)
         return detector
 
     def _ready_network(self) -> Reg2InvNet:
@@ -219,25 +218,31 @@ class Reg2Inv(AnomalyDetector):
         filled = [replace(scan, points=scan.points / norm) for scan, norm in zip(scans, own, strict=True)]
         return train(filled, self.config, progress=progress, checkpoints=checkpoints, device=self.device)
 
-    def _fitted(self, name: str) -> tuple[Tensor, Prototype]:
-        if self.bank is None or self._prototype is None:
+    def _fitted(self, name: str) -> tuple[Memory, Prototype]:
+        if self.memory is None or self._prototype is None:
             raise ConfigError(
                 "the memory bank is empty", where=f"Reg2Inv.{name}", hint="call fit with normal scans first"
             )
-        return self.bank, self._prototype
+        return self.memory, self._prototype
 
     @torch.no_grad()
-    def _observe(
-        self, scan: Scan, prototype: Prototype
-    ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"], Float[Tensor, "n c"]]:
-        """The points at the network's resolution, where the prototype has them, and their features."""
+    def _observe(self, scan: Scan, prototype: Prototype, turn: Float[Tensor, "3 3"] | None = None) -> Observation:
+        """The points at the network's resolution, where the prototype has them, and their features.
+
+        With a turn the scan is turned before the grid thins it, and turned back after, so that other points are seen.
+        """
         config = self.config
-        points, sides = thinned(scan.points, scan.normals, config.voxel)
+        turn = torch.eye(3) if turn is None else turn
+        points, sides = thinned(scan.points @ turn.T, scan.normals @ turn.T, config.voxel)
+        points, sides = points @ turn, sides @ turn
         normals = surface_normals(points, sides, config.network.normal_neighbors)
         features = prototype.network.riconv(neighborhoods(points, normals, config).to(self.device)).cpu()
         if scan is prototype.scan:
-            return points, points, features
-        return points, prototype.motion(scan, points, normals).apply(points), features
+            return Observation(points, points, features)
+        return Observation(points, prototype.motion(scan, points, normals).apply(points), features)
+
+    def _sampled_anew(self, scan: Scan, prototype: Prototype) -> Observation:
+        return self._observe(scan, prototype, random_rotation(torch.Generator().manual_seed(self.config.seed)))
 
 
 def default_config(device: str) -> Reg2InvConfig:

@@ -1,4 +1,4 @@
-"""The pose of a scan in the prototype's frame: by the network's correspondences, or by the library's alignment."""
+"""The pose of a scan in the prototype's frame: as it comes, by the network's correspondences, or by the library."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Prototype:
 
     Args:
         scan: it.
-        network: gives features, and correspondences if `by_network`.
-        by_network: register by the network; else, and where the network finds fewer than three correspondences, by the
-            library's `Reference`, which needs no learning.
+        network: gives features, and correspondences if it registers.
+        registration: by the "network", or, also where the network finds fewer than three correspondences, by the
+            "library", whose `Reference` needs no learning; "none": the scans are in one pose already.
     """
 
-    def __init__(self, scan: Scan, network: Reg2InvNet, by_network: bool) -> None:
-        self.scan, self.network, self.by_network = scan, network, by_network
+    def __init__(self, scan: Scan, network: Reg2InvNet, registration: str) -> None:
+        self.scan, self.network, self.registration = scan, network, registration
 
     def motion(self, scan: Scan, points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Transform:
         """The rigid motion of a scan's normalised points onto the prototype's.
@@ -38,7 +38,11 @@ class Prototype:
             points, normals: of it, at the resolution of the network's voxel.
         """
         config = self.network.config
-        if self.by_network:
+        if self.registration == "none":
+            turn = self.scan.rotation.double()
+            shift = turn @ (scan.center - self.scan.center) / self.scan.radius
+            return Transform(turn @ scan.rotation.double().T, shift)
+        if self.registration == "network":
             source = cloud_input(points, normals, config, self.network.neighbor_limits)
             pairs = matched_points(self.network, self._input, source)
             if len(pairs) >= 3:

@@ -55,6 +55,7 @@ def train(
     scans: Sequence[Scan],
     config: Reg2InvConfig,
     *,
+    sources: Sequence[Scan] | None = None,
     progress: FitProgress | None = None,
     checkpoints: Checkpoints | None = None,
     device: torch.device | str = "cpu",
@@ -67,6 +68,8 @@ def train(
     Args:
         scans: at least one; step s takes scan s mod their number, whatever object it is of.
         config: of the method.
+        sources: a second scan of each object, in the frame of the first, that is turned and cropped in its place; None:
+            the scans themselves, as released.
         progress: called after each step.
         checkpoints: a file to go on from, if it exists, and to write to; it is replaced as a whole.
         device: where the network learns.
@@ -75,11 +78,14 @@ def train(
         the network, in evaluation mode, on `device`.
 
     Raises:
-        ConfigError: no scan.
+        ConfigError: no scan, or not as many sources.
         WeightsError: the checkpoint is damaged, or of another run; or the training diverged.
     """
     if not scans:
         raise ConfigError("nothing to learn from", where="train", expected="at least one scan", found="none")
+    sources = scans if sources is None else sources
+    if len(sources) != len(scans):
+        raise ConfigError("not a source for each scan", where="train", expected=len(scans), found=len(sources))
     grids = [thinned(scan.points, scan.normals, config.voxel) for scan in scans]
     limits = neighbor_limits(
         (points for points, _ in grids), config.voxel, config.network.levels, config.network.radius
@@ -98,7 +104,7 @@ def train(
             references[number] = cloud_input(points, normals, config, limits).to(device)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, training) * group["factor"]
-        loss = _step(network, optimizer, scans[number], references[number], step)
+        loss = _step(network, optimizer, sources[number], references[number], step)
         if not math.isfinite(loss):
             raise WeightsError(
                 "the training diverged", where=f"train, step {step}", expected="a finite loss", found=loss
