@@ -56,7 +56,7 @@ CHOICES: Mapping[str, Mapping[str, Any]] = {
     POSE: {},
     NETWORK: {},
 }  # fmt: skip
-STEPS = (50, 100, 200)
+STEPS = (50, 100)
 POSES = 20
 
 

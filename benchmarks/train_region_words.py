@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=EMBEDDED)
     args = parser.parse_args()
-    detector = ZeroShotDetector(device="cpu")
+    detector = ZeroShotDetector()
     first = 7_000_000
     learnt = gather(detector, args.keep / "learnt", range(first, first + args.objects), False)
     judged = gather(detector, args.keep / "judged", range(first, first + args.judged), True)

@@ -133,12 +133,17 @@ class Detection:
                 where="Detection.regions",
                 expected="words, and what ZeroShotDetector.score returned, in the same process",
                 found="no words" if not words else "a detection of another method, or one that was pickled or copied",
-                hint="leave words out, or score the cloud with a ZeroShotDetector",
+                hint="leave words out, or call pointadplus.naming.named_regions",
             )
         numbers = region_numbers(found, self.cloud)
         parts = [(numbers == region.number).nonzero()[:, 0] for region in found]
         named = zip(found, self._naming(parts, words) if found else (), strict=True)
         return tuple(replace(region, word=word, word_share=share) for region, (word, share) in named)
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether `regions` takes words; `naming.named_regions` finds them for any detection."""
+        return self._naming is not None
 
     def saliency(self) -> Float[Tensor, "m"]:
         """Which points moved the object score, up or down: (M,) float32 in [0, 1], the largest 1.

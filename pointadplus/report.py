@@ -25,6 +25,7 @@ from .detection import Detection
 from .errors import CloudWriteError, ConfigError
 from .explanation import best_view
 from .geometry.sampling import select_points
+from .naming import named_regions
 from .palette import VIRIDIS, score_colors
 from .render import MultiViewRenderer
 from .render.shading import ALBEDO, AMBIENT
@@ -143,7 +144,7 @@ def _scan(detection: Detection, index: int, max_points: int) -> dict[str, Any]:
 
 
 def _regions(detection: Detection, threshold: float | None, words: Sequence[str] | None) -> dict[str, Any]:
-    found = detection.regions(threshold, words=words)
+    found = named_regions(detection, words, threshold=threshold)
     return {
         "regionCount": len(found),
         "regionThreshold": detection.point_threshold if threshold is None else float(threshold),

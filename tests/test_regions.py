@@ -418,5 +418,8 @@ def test_the_command_line_writes_regions_everywhere(tmp_path: Path, monkeypatch:
     assert fewer["points"] < region["points"], "0.5 if no threshold is given"
     assert command(monkeypatch, "score", file, "--regions-ply", tmp_path).code == 2, "no scan is overwritten"
     assert command(monkeypatch, "score", file, "--regions", "--threshold", -1).code == 2
-    result = command(monkeypatch, "score", file, "--regions", "--words", "dented, rough")
-    assert result.code == 1 and "no word can be found" in result.err
+    words = "--regions", "--words", "dented, rough"
+    assert command(monkeypatch, "score", file, "--out", lines, *words).code == 0
+    (named,) = json.loads(lines.read_text())["regions"]
+    assert named["word"] in ("dented", "rough") and 0.5 <= named["word_share"] <= 1
+    assert command(monkeypatch, "score", file, "--regions", "--words", ",").code == 1, "no words"

@@ -47,9 +47,10 @@ def region_records(detection: Detection, options: RegionOptions, name: str) -> R
     """The records of a detection's regions, its painted cloud written as `name`; None if nobody asked for them."""
     if not options.wanted:
         return None
+    from ..naming import named_regions
     from ..regions.files import write_regions
 
-    regions = detection.regions(options.threshold, words=options.choices)
+    regions = named_regions(detection, options.choices, threshold=options.threshold)
     if options.clouds is not None:
         path = options.clouds / name
         make_folder(path.parent)

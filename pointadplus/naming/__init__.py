@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -10,14 +12,49 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..clip.backbone import Backbone
+from ..clip.weights import load_backbone
 from ..cloud import PointCloud
+from ..detection import Detection
 from ..errors import ConfigError
 from ..geometry.neighbors import interpolate
 from ..observation import Observation, Observer, Picture
 from ..prompts.templates import CAPTION
+from ..regions import MIN_POINTS, Region, region_numbers
 from .reader import reader_of, region_vector
 
 TEMPERATURE = 0.07  # of PointAD's similarities (arXiv 2410.00320)
+
+
+def named_regions(
+    detection: Detection, words: Sequence[str] | None, *, threshold: float | None = None, min_points: int = MIN_POINTS
+) -> tuple[Region, ...]:
+    """`Detection.regions` with words, whatever method the detection is of.
+
+    A detection that reads words itself does so; for another the embedded tower looks at the cloud, in about a second.
+
+    Args:
+        detection: of any method, pickled or not.
+        words: at least one, such as `("dented", "scratched")`; None: regions without words.
+        threshold, min_points: see `Detection.regions`.
+
+    Raises:
+        ConfigError: an option out of range, no words, or words that the text tower does not know.
+    """
+    if words is None or detection.reads_words or not words:
+        return detection.regions(threshold, words=words, min_points=min_points)
+    found = detection.regions(threshold, min_points=min_points)
+    numbers = region_numbers(found, detection.cloud)
+    parts = [(numbers == region.number).nonzero()[:, 0] for region in found]
+    named = name_parts(detection.cloud, *_embedded(), parts, words) if found else []
+    return tuple(
+        replace(region, word=word, word_share=share) for region, (word, share) in zip(found, named, strict=True)
+    )
+
+
+@lru_cache(maxsize=1)
+def _embedded() -> tuple[Observer, Backbone]:
+    backbone = load_backbone("embedded")
+    return Observer(backbone.channels, backbone.image_size), backbone
 
 
 @torch.no_grad()
