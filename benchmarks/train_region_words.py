@@ -15,7 +15,6 @@ import random
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from real_objects import machine
@@ -23,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from pointadplus import ZeroShotDetector
-from pointadplus.clip.files import write_tensors
+from pointadplus.clip.files import read_safetensors, write_tensors
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import ConfigError
 from pointadplus.geometry.neighbors import interpolate, knn
@@ -97,19 +96,26 @@ def found_region(detector: ZeroShotDetector, cloud: PointCloud, labels: Tensor) 
     return regions[0].rows
 
 
+def keep(path: Path, made: Described | None) -> None:
+    """Write what is known of an object; nothing of one that could not be made."""
+    if made is None:
+        write_tensors(path, {}, {"found": "no place"})
+        return
+    note = {"found": "yes" if made.found else "no", "kind": str(made.kind)}
+    write_tensors(path, {"vectors": made.vectors, "lifted": made.lifted}, note)
+
+
 def gather(detector: ZeroShotDetector, folder: Path, numbers: range, held_out: bool) -> list[Described]:
     """Described objects, from the folder where they are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     out = []
     for number in numbers:
-        path = folder / f"{number}.pt"
+        path = folder / f"{number}.safetensors"
         if not path.exists():
-            made = describe(detector, number, held_out)
-            torch.save(None if made is None else vars(made), path.with_suffix(".tmp"))
-            path.with_suffix(".tmp").replace(path)
-        kept: dict[str, Any] | None = torch.load(path, weights_only=True)
-        if kept is not None:
-            out.append(Described(**kept))
+            keep(path, describe(detector, number, held_out))
+        state, note = read_safetensors(path)
+        if state:
+            out.append(Described(state["vectors"], state["lifted"], note["found"] == "yes", int(note["kind"])))
         if number % 50 == 0:
             print(f"{folder.name}: {number - numbers.start}/{len(numbers)}", file=sys.stderr, flush=True)
     return out

@@ -416,6 +416,8 @@ def test_the_command_line_writes_regions_everywhere(tmp_path: Path, monkeypatch:
     assert command(monkeypatch, "score", file, "--out", lines, "--regions").code == 0
     (fewer,) = json.loads(lines.read_text())["regions"]
     assert fewer["points"] < region["points"], "0.5 if no threshold is given"
+    result = command(monkeypatch, "score", file, "--regions", "--threshold", 1.5)
+    assert result.code == 0 and "no region" in result.err
     assert command(monkeypatch, "score", file, "--regions-ply", tmp_path).code == 2, "no scan is overwritten"
     assert command(monkeypatch, "score", file, "--regions", "--threshold", -1).code == 2
     words = "--regions", "--words", "dented, rough"

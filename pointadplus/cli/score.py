@@ -34,7 +34,7 @@ def score_files(detector: AnomalyDetector, files: list[Path], regions: RegionOpt
     """
     shown: list[Detection] = []
     spent: dict[str, float] = defaultdict(float)
-    failed = 0
+    failed = found = 0
     with (
         json_lines(options.out) as write_record,
         region_rows(regions) as write_rows,
@@ -54,10 +54,13 @@ def score_files(detector: AnomalyDetector, files: list[Path], regions: RegionOpt
             print(score_line(file, record), flush=True)
             write_record(record)
             write_rows(str(file), record.get("regions"))
+            found += len(record.get("regions", ()))
             for stage, seconds in detection.seconds.items():
                 spent[stage] += seconds
             if options.report is not None:
                 shown.append(detection)
+    if regions.wanted and found == 0 and failed < len(files):
+        print("no region: no five points together reach the threshold; --threshold lowers it", file=sys.stderr)
     if options.report is not None and shown:
         from ..report import write_report
 
