@@ -11,16 +11,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..clip.backbone import Backbone
-from ..clip.weights import load_backbone
-from ..cloud import PointCloud
-from ..detection import Detection
-from ..errors import ConfigError
-from ..geometry.neighbors import interpolate
-from ..observation import Observation, Observer, Picture
-from ..prompts.templates import CAPTION
-from ..regions import MIN_POINTS, Region, region_numbers
-from .reader import reader_of, region_vector
+from .clip.backbone import Backbone
+from .clip.weights import load_backbone
+from .cloud import PointCloud
+from .detection import Detection
+from .errors import ConfigError
+from .geometry.neighbors import interpolate
+from .observation import Observer
+from .prompts.templates import CAPTION
+from .regions import MIN_POINTS, Region, region_numbers
 
 TEMPERATURE = 0.07  # of PointAD's similarities (arXiv 2410.00320)
 
@@ -81,30 +80,11 @@ def name_parts(
     """
     texts = _texts(backbone, words)
     picture = observer.picture(cloud)
-    observation = observer.observe(picture, backbone)
+    features = observer.observe(picture, backbone).features
     points = picture.normalization.apply(cloud.points)
-    means = [interpolate(observation.features, picture.nodes, points[part]).mean(0) for part in parts]
-    features = normalize(torch.stack(means), dim=1)
-    reader = reader_of(backbone.digest)
-    if reader is not None:
-        vectors = [part_vector(observation, picture, points, part) for part in parts]
-        features = reader(torch.stack(vectors), features)
-    shares = (features @ texts.T / TEMPERATURE).softmax(1)
+    means = torch.stack([interpolate(features, picture.nodes, points[part]).mean(0) for part in parts])
+    shares = (normalize(means, dim=1) @ texts.T / TEMPERATURE).softmax(1)
     return [(words[int(row.argmax())], float(row.max())) for row in shares]
-
-
-def part_vector(observation: Observation, picture: Picture, points: Tensor, part: Tensor) -> Tensor:
-    """`region_vector` of the nodes that belong to a part of the cloud, or of the node that is nearest to it.
-
-    Args:
-        observation, picture: of the cloud.
-        points: (N, 3) of the cloud, in the normalised frame.
-        part: (K,) int64, of them.
-    """
-    own = torch.isin(picture.order[: len(observation.nodes)], part)
-    if not own.any():
-        own[(observation.nodes - points[part].mean(0)).square().sum(1).argmin()] = True
-    return region_vector(observation, own)
 
 
 def _texts(backbone: Backbone, words: Sequence[str]) -> Float[Tensor, "w d"]:
