@@ -16,6 +16,7 @@ from .pyramid import grid_subsample
 
 BISECTIONS = 100
 ACCEPTED = 1.01  # of the points asked for, as released
+STEPS = 4096  # of a coordinate in a normalised unit, which rounding in another pose seldom crosses
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,7 @@ class Scan:
     """A normalised scan.
 
     Attributes:
-        points: (N, 3) float32, about the unit ball, in the frame of `canonical_rotation`, in canonical order.
+        points: (N, 3) float32, about the unit ball, in the frame and the order of the scan's own.
         normals: (N, 3) unit, outward.
         radius: what one normalised unit is, in the file's.
         center: (3,) float64, in the file's unit and frame.
@@ -80,6 +81,8 @@ def read_scan(points: Float[Tensor, "n 3"], config: Reg2InvConfig, radius: float
     if radius is None:
         radius = max(float(turned.square().sum(1).max().sqrt()), 1e-30)
     normalised = (turned / radius).float()
+    # Ordered again where the pose does not matter, so that the same points find the sign of the normals in every pose.
+    normalised = normalised[canonical_order((normalised * STEPS).round(), config.seed)]
     some = normalised[: config.oriented_points]
     normals = outward_normals(some, config.network.normal_neighbors)
     if len(some) < len(normalised):
