@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,16 @@ def test_the_small_network_overfits_a_pair_and_registers_it() -> None:
     assert float(rotation_angles(motion.rotation.float() @ view.rotation.T)) < 25  # of points 0.2 apart
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """With several, torch adds some gradients in whatever order threads come."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_training_goes_on_with_the_same_numbers(tmp_path: Path) -> None:
     scans, seen, state = [known_scan(0), known_scan(1)], [], torch.get_rng_state()
     whole = train(scans, TINY, progress=lambda *numbers: seen.append(numbers))
@@ -284,6 +295,8 @@ def test_fit_learns_where_it_is_told_to(tmp_path: Path) -> None:
     assert steps == [1, 2, 3, 4, 5, 6] and checkpoint.path.exists()
     assert detector._prototype is not None and detector._prototype.registration == "network"
     assert 0 <= detector.score(pebble(2)).object_score <= 1
+    Reg2Inv(TINY, device="cpu").fit([pebble(1)], lambda step, *_: steps.append(step))
+    assert len(steps) == 12, "the weights inside the package are of another network"
 
 
 def test_scans_of_one_pose_need_no_registration() -> None:

@@ -88,7 +88,7 @@ class Reg2Inv(AnomalyDetector):
             normals: scans of one part.
             progress: called after each step of the training with steps done, all steps, the loss and seconds left.
             train: learn the network on the scans; False takes the weights that were given, or those inside the
-                package; None learns only where there are neither.
+                package; None learns only where there are neither, or where the config asks for another network.
             checkpoints: a file that the training goes on from and writes to.
 
         Raises:
@@ -100,8 +100,7 @@ class Reg2Inv(AnomalyDetector):
             raise ConfigError(
                 "nothing to learn from", where="Reg2Inv.fit", expected="at least one normal scan", found="none"
             )
-        has_weights = self._weights is not None or EMBEDDED.is_file()
-        learn = not has_weights if train is None else train
+        learn = not self._has_weights() if train is None else train
         network = None if learn else self._ready_network()
         scans = self._read(clouds)
         if network is None:
@@ -193,6 +192,15 @@ class Reg2Inv(AnomalyDetector):
         detector.network, detector.memory = network, memory
         detector._prototype = Prototype(scan, network, registration)
         return detector
+
+    def _has_weights(self) -> bool:
+        """Whether weights were given, or those inside the package are of the network that was asked for."""
+        if self._weights is not None:
+            return True
+        if self._asked is None or not EMBEDDED.is_file():
+            return EMBEDDED.is_file()
+        inside = load_network(EMBEDDED).config
+        return (self._asked.network, self._asked.voxel) == (inside.network, inside.voxel)
 
     def _ready_network(self) -> Reg2InvNet:
         """The network that was given, or the embedded one; the config becomes the one it comes with."""

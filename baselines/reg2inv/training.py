@@ -63,7 +63,8 @@ def train(
     """Learn a network on normalised scans, each against turned, newly sampled and cropped copies of itself.
 
     Step s depends on the weights and on s alone, so that a run that goes on from a checkpoint ends with the numbers
-    that it would have ended with; random numbers come from `config.seed` and s.
+    that it would have ended with; random numbers come from `config.seed` and s. With several threads torch may add
+    gradients in another order, and the last digits differ.
 
     Args:
         scans: at least one; step s takes scan s mod their number, whatever object it is of.
