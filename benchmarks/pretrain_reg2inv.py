@@ -18,11 +18,9 @@ import torch
 from real_objects import machine
 
 from baselines.reg2inv.config import Reg2InvConfig
-from baselines.reg2inv.normals import outward_normals
-from baselines.reg2inv.scan import Scan, read_scan
+from baselines.reg2inv.scan import Scan, read_scan, scan_normals
 from baselines.reg2inv.training import Checkpoints, train
 from baselines.reg2inv.weights import EMBEDDED, save_network
-from pointadplus.geometry.neighbors import knn
 from pointadplus.geometry.sampling import canonical_order
 from pointadplus.synthesis.scan import ScanArtifacts, add_scan_artifacts
 from pointadplus.synthesis.shapes import FAMILIES, HELD_OUT, sample_shape
@@ -51,9 +49,7 @@ def pair(number: int, config: Reg2InvConfig) -> tuple[Scan, Scan]:
 def in_frame(scan: Scan, points: torch.Tensor, config: Reg2InvConfig) -> Scan:
     """Another scan, normalised as the first was; its normals are its own."""
     points = scan.apply(points[canonical_order(points, config.seed)[: config.max_points]])
-    some = points[: config.oriented_points]
-    normals = outward_normals(some, config.network.normal_neighbors)
-    return replace(scan, points=points, normals=normals[knn(some, points, 1)[1][:, 0]])
+    return replace(scan, points=points, normals=scan_normals(points, config))
 
 
 def main() -> None:

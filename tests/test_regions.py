@@ -424,4 +424,5 @@ def test_the_command_line_writes_regions_everywhere(tmp_path: Path, monkeypatch:
     assert command(monkeypatch, "score", file, "--out", lines, *words).code == 0
     (named,) = json.loads(lines.read_text())["regions"]
     assert named["word"] in ("dented", "rough") and 0.5 <= named["word_share"] <= 1
-    assert command(monkeypatch, "score", file, "--regions", "--words", ",").code == 1, "no words"
+    result = command(monkeypatch, "score", file, "--regions", "--words", ",")
+    assert result.code == 1 and "no word can be found" in result.err

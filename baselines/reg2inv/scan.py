@@ -83,11 +83,14 @@ def read_scan(points: Float[Tensor, "n 3"], config: Reg2InvConfig, radius: float
     normalised = (turned / radius).float()
     # Ordered again where the pose does not matter, so that the same points find the sign of the normals in every pose.
     normalised = normalised[canonical_order((normalised * STEPS).round(), config.seed)]
-    some = normalised[: config.oriented_points]
+    return Scan(normalised, scan_normals(normalised, config), radius, middle + shift @ rotation.double(), rotation)
+
+
+def scan_normals(points: Float[Tensor, "n 3"], config: Reg2InvConfig) -> Float[Tensor, "n 3"]:
+    """Unit outward normals; beyond the first `config.oriented_points` points they are those of the nearest of these."""
+    some = points[: config.oriented_points]
     normals = outward_normals(some, config.network.normal_neighbors)
-    if len(some) < len(normalised):
-        normals = normals[knn(some, normalised, 1)[1][:, 0]]
-    return Scan(normalised, normals, radius, middle + shift @ rotation.double(), rotation)
+    return normals if len(some) == len(points) else normals[knn(some, points, 1)[1][:, 0]]
 
 
 def thinned(
