@@ -113,8 +113,8 @@ class Detection:
 
         Args:
             threshold: point score that belongs to a region, at least 0; None means `point_threshold`.
-            words: for instance `("dented", "scratched")`: each region gets the nearest to the text tower. How little
-                that is worth with the embedded weights stands at `naming.name_parts`. Costs the time of a look.
+            words: for instance `("dented", "scratched")`: each region gets the nearest; see `naming.name_parts`.
+                Costs the time of describing the cloud once more.
             min_points: smaller areas are left out; at least 1.
 
         Raises:

@@ -64,7 +64,7 @@ def score(
     regions_csv: Annotated[Path | None, typer.Option(help="Write a table of the regions, a row each.")] = None,
     regions_ply: Annotated[Path | None, typer.Option(help="Write each cloud, painted by region, as PLY here.")] = None,
     threshold: Threshold = None,
-    words: Annotated[str | None, typer.Option(help="Comma-separated; each region gets the nearest.")] = None,
+    words: Annotated[str | None, typer.Option(help="Such as dented,pierced: each region gets the nearest.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on with what comes into the folder.")] = False,
     settle: Annotated[float, typer.Option(help="Seconds that a file must stay as it is, to be watched.")] = 2.0,
     verify: Annotated[bool, typer.Option("--verify", help="Of a folder: compare contents, not times.")] = False,

@@ -1,4 +1,4 @@
-"""Which of some words an anomalous region looks like, to the text tower."""
+"""Which of some words an anomalous region is nearest to, in the space of the text tower."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from .clip.backbone import Backbone
-from .clip.weights import load_backbone
-from .cloud import PointCloud
-from .detection import Detection
-from .errors import ConfigError
-from .geometry.neighbors import interpolate
-from .observation import Observer
-from .prompts.templates import CAPTION
-from .regions import MIN_POINTS, Region, region_numbers
+from ..clip.backbone import Backbone
+from ..clip.weights import load_backbone
+from ..cloud import PointCloud
+from ..detection import Detection
+from ..errors import ConfigError
+from ..geometry.neighbors import interpolate
+from ..observation import Observer, Picture
+from ..prompts.templates import CAPTION
+from ..regions import MIN_POINTS, Region, region_numbers
+from .reader import reader_of, region_vector
 
 TEMPERATURE = 0.07  # of PointAD's similarities (arXiv 2410.00320)
 
@@ -62,12 +63,10 @@ def name_parts(
 ) -> list[tuple[str, float]]:
     """The nearest word of each part of a cloud, and its softmax share among the words, in [0, 1].
 
-    Nearest is the largest cosine between the mean of the part's lifted patch features and the text feature of
-    "a … object", so that adjectives are read best: "dented", "scratched". The cloud is looked at once more.
-
-    What it is worth depends on the backbone. The small embedded tower tells normal from damaged, not one defect from
-    another: of 60 defects of 8 kinds, on synthetic families that it never saw and with the true regions given, it named
-    9 rightly; chance is 7.5.
+    Nearest is the largest cosine between a feature of the part and the text feature of "a … object", so that adjectives
+    are read best: "dented", "scratched". For the embedded backbone, a `RegionReader` makes the part's feature from
+    geometry; what it is worth stands in docs/embedded-weights.md. For another it is the mean of the part's lifted patch
+    features, which nothing was measured of. The cloud is looked at once more.
 
     Args:
         cloud: what was scored.
@@ -77,14 +76,35 @@ def name_parts(
 
     Raises:
         ConfigError: a word that is too long, or that the backbone's weights hold no embedding of.
+        WeightsError: the reader's file is damaged.
     """
     texts = _texts(backbone, words)
     picture = observer.picture(cloud)
-    features = observer.observe(picture, backbone).features
-    points = picture.normalization.apply(cloud.points)
-    means = torch.stack([interpolate(features, picture.nodes, points[part]).mean(0) for part in parts])
-    shares = (normalize(means, dim=1) @ texts.T / TEMPERATURE).softmax(1)
+    reader = reader_of(backbone.digest)
+    if reader is None:
+        features = observer.observe(picture, backbone).features
+        points = picture.normalization.apply(cloud.points)
+        means = torch.stack([interpolate(features, picture.nodes, points[part]).mean(0) for part in parts])
+        parts_features = normalize(means, dim=1)
+    else:
+        parts_features = reader(torch.stack([part_vector(picture, cloud, part) for part in parts]))
+    shares = (parts_features @ texts.T / TEMPERATURE).softmax(1)
     return [(words[int(row.argmax())], float(row.max())) for row in shares]
+
+
+def part_vector(picture: Picture, cloud: PointCloud, part: Tensor) -> Float[Tensor, "r"]:
+    """`region_vector` of the nodes in a part of a cloud, or of the node nearest to it.
+
+    Args:
+        picture: of the cloud.
+        part: (K,) int64, at least one point of the cloud.
+    """
+    nodes = picture.nodes
+    own = torch.isin(picture.order[: len(nodes)], part)
+    if not own.any():
+        centre = picture.normalization.apply(cloud.points[part]).mean(0)
+        own[(nodes - centre).square().sum(1).argmin()] = True
+    return region_vector(nodes, picture.descriptors.normals, picture.features, own)
 
 
 def _texts(backbone: Backbone, words: Sequence[str]) -> Float[Tensor, "w d"]:

@@ -1,0 +1,236 @@
+"""Learn to call regions by name: geometry of damaged regions, read into the text tower's space.
+
+Objects and defects are made in code. Those of families that nothing is learnt from say what it is worth: the share of
+regions that are called by a word of their kind, with the true region given, and with the one that the detector finds.
+Objects are described once and kept, so that a run that was stopped goes on.
+
+    python benchmarks/train_region_words.py --keep runs/region_words --workers 2 [--real DIR]
+
+DIR holds labelled real objects in the layout of Anomaly-ShapeNet; they are named, too, and nothing is learnt from them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from real_objects import machine
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+
+from pointadplus import ZeroShotDetector
+from pointadplus.clip.files import read_safetensors, write_tensors
+from pointadplus.cloud import PointCloud
+from pointadplus.data import open_dataset
+from pointadplus.errors import ConfigError
+from pointadplus.geometry.neighbors import interpolate, knn
+from pointadplus.naming import TEMPERATURE, part_vector
+from pointadplus.naming.reader import EMBEDDED, FORMAT, RegionReader
+from pointadplus.prompts.templates import CAPTION, DEFECT_KINDS, DEFECT_STATES
+from pointadplus.regions import find_regions
+from pointadplus.synthesis.shapes import FAMILIES, HELD_OUT
+from pointadplus.synthesis.specimens import GOOD, make_specimen, scan_cloud
+
+LEARNT = tuple(family for family in FAMILIES if family not in HELD_OUT)
+FIRST = 7_000_000  # seed of the first object
+POINTS = (10_000, 40_000)
+GROWN = (4, 8, 16)  # neighbours of a true region's points that join it
+LEVELS = (0.5, 0.3, 0.7)  # point scores from which on a found region reaches; the first is the default of `regions`
+SHARE = 0.98  # quantile of the scores that takes the place of a level that no point reaches
+LIES = 0.3  # least share of a found region's points that is defect, for it to be called one
+REAL_KINDS = {"sink": "dent"}  # of the yardstick, where they go by another name
+
+
+@dataclass(frozen=True)
+class Described:
+    """Regions of one damaged object.
+
+    Attributes:
+        vectors: (K, R): the true region; the one found at the default level; then, to learn from, others.
+        lifted: (2, D), what the tower sees in the first two.
+        found: whether one was found; if not, the second row repeats the first.
+        kind: index into `DEFECT_KINDS`.
+    """
+
+    vectors: Tensor
+    lifted: Tensor
+    found: bool
+    kind: int
+
+
+@lru_cache(maxsize=1)
+def detector() -> ZeroShotDetector:
+    """The embedded one, once in a process."""
+    return ZeroShotDetector()
+
+
+@torch.no_grad()
+def describe(cloud: PointCloud, labels: Tensor, kind: str, seed: int) -> Described:
+    """Look at one damaged object."""
+    judge = detector()
+    picture = judge.observer.picture(cloud)
+    observation = judge.observer.observe(picture, judge.backbone)
+    verdict = judge.model.verdict(judge.model(observation, texts=judge.texts), judge.config.model.fusion)
+    places = picture.normalization.apply(cloud.points)
+    scores = interpolate(torch.logit(verdict.layers["joined"], 1e-6)[:, None], picture.nodes, places)[:, 0].sigmoid()
+    true, rows = labels.nonzero()[:, 0], []
+    for level in LEVELS:
+        regions = find_regions(cloud, scores, level) or find_regions(cloud, scores, float(scores.quantile(SHARE)))
+        rows.append(regions[0].rows if regions and labels[regions[0].rows].float().mean() >= LIES else None)
+    generator = torch.Generator().manual_seed(seed)
+    grown = GROWN[int(torch.randint(len(GROWN), (1,), generator=generator))]
+    parts = [true, true if rows[0] is None else rows[0], knn(places, places[true], grown)[1].flatten().unique()]
+    parts += [part for part in rows[1:] if part is not None]
+    vectors = torch.stack([part_vector(picture, cloud, part) for part in parts])
+    lifted = [interpolate(observation.features, picture.nodes, places[part]).mean(0) for part in parts[:2]]
+    return Described(vectors, normalize(torch.stack(lifted), dim=1), rows[0] is not None, DEFECT_KINDS.index(kind))
+
+
+def describe_numbered(path: Path, number: int, families: Sequence[str]) -> None:
+    """Make an object, look at it, and keep what is known of it; nothing of one that its kind finds no place on."""
+    torch.set_num_threads(1)
+    kind = DEFECT_KINDS[number % len(DEFECT_KINDS)]
+    family = families[(number // len(DEFECT_KINDS)) % len(families)]
+    try:
+        cloud, labels = scan_cloud(make_specimen(FIRST + number, family, POINTS, (kind,)), number)
+    except ConfigError:
+        write_tensors(path, {}, {"kind": ""})
+        return
+    keep(path, describe(cloud, labels, kind, number))
+
+
+def keep(path: Path, made: Described) -> None:
+    """Write what is known of an object, whole or not at all."""
+    note = {"found": str(made.found), "kind": str(made.kind)}
+    write_tensors(path, {"vectors": made.vectors.half(), "lifted": made.lifted}, note)
+
+
+def kept(path: Path) -> Described | None:
+    """What `keep` wrote, or None."""
+    state, note = read_safetensors(path)
+    if not state:
+        return None
+    return Described(state["vectors"].float(), state["lifted"], note["found"] == "True", int(note["kind"]))
+
+
+def gather(folder: Path, count: int, families: Sequence[str], workers: int) -> list[Described]:
+    """Described objects, from the folder where they are kept; missing ones are made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{number}.safetensors" for number in range(count)]
+    with ProcessPoolExecutor(workers) as pool:
+        missing = [number for number, path in enumerate(paths) if not path.exists()]
+        jobs = [pool.submit(describe_numbered, paths[number], number, families) for number in missing]
+        for done, job in enumerate(jobs):
+            job.result()
+            if done % 100 == 0:
+                print(f"{folder.name}: {done} of {len(jobs)}", file=sys.stderr, flush=True)
+    return [made for made in map(kept, paths) if made is not None]
+
+
+def real(root: Path) -> Iterator[Described]:
+    """The damaged objects of a folder."""
+    dataset = open_dataset("anomaly-shapenet", root)
+    for number, sample in enumerate(dataset.select(split="test")):
+        if sample.kind == GOOD:
+            continue
+        cloud, labels = sample.load()
+        assert labels is not None
+        yield describe(cloud, labels, REAL_KINDS.get(sample.kind, sample.kind), number)
+
+
+@torch.no_grad()
+def texts_of(states: Mapping[str, Sequence[str]]) -> tuple[Tensor, Tensor]:
+    """(W, D) features of the words and (W,) the kind of each."""
+    words = [(word, number) for number, kind in enumerate(states) for word in states[kind]]
+    backbone = detector().backbone
+    tokens = backbone.tokenize([CAPTION.format(state=word, shape="object") for word, _ in words])
+    return backbone.encode_text(tokens).cpu(), torch.tensor([number for _, number in words])
+
+
+def learn(described: list[Described], words: tuple[Tensor, Tensor], args: argparse.Namespace) -> RegionReader:
+    """The reader after all epochs. Each object counts once in an epoch, by any of its regions."""
+    texts, owners = words
+    torch.manual_seed(args.seed)
+    rng = random.Random(args.seed)
+    vectors = torch.cat([each.vectors for each in described])
+    reader = RegionReader(vectors.shape[1], texts.shape[1], args.hidden)
+    reader.center.copy_(vectors.median(0).values)
+    reader.spread.copy_((vectors.quantile(0.9, 0) - vectors.quantile(0.1, 0)).clamp_min(1e-4) / 2)
+    optimizer = torch.optim.AdamW(reader.parameters(), args.rate, weight_decay=args.decay)
+    steps = args.epochs * math.ceil(len(described) / args.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, args.rate, steps)
+    reader.train()
+    for _ in range(args.epochs):
+        order = rng.sample(described, len(described))
+        for start in range(0, len(order), args.batch):
+            batch = order[start : start + args.batch]
+            known = torch.stack([each.vectors[rng.randrange(len(each.vectors))] for each in batch])
+            shares = (reader(known) @ texts.T / TEMPERATURE).softmax(1)
+            kinds = torch.zeros(len(batch), len(DEFECT_KINDS)).index_add(1, owners, shares)
+            loss = cross_entropy(kinds.clamp_min(1e-9).log(), torch.tensor([each.kind for each in batch]))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return reader.eval()
+
+
+@torch.no_grad()
+def judge(reader: RegionReader | None, described: list[Described], words: tuple[Tensor, Tensor]) -> Iterator[str]:
+    """Rows of a table: how many regions get a word of their kind, by kind, for the true and for the found region."""
+    texts, owners = words
+    who = "tower" if reader is None else "reader"
+    for row, name in enumerate(("true", "found")):
+        cases = [each for each in described if each.found or row == 0]
+        features = torch.stack([each.lifted[row] if reader is None else each.vectors[row] for each in cases])
+        features = features if reader is None else reader(features)
+        kinds = torch.tensor([each.kind for each in cases])
+        right = owners[(features @ texts.T).argmax(1)] == kinds
+        cells = [f"{int(right[kinds == k].sum())} of {int((kinds == k).sum())}" for k in range(len(DEFECT_KINDS))]
+        yield f"| {name} | {who} | {right.float().mean():.0%} | {' | '.join(cells)} |"
+
+
+def report(reader: RegionReader, described: list[Described], words: tuple[Tensor, Tensor]) -> str:
+    """The table of some objects."""
+    head = f"| region | read by | all | {' | '.join(DEFECT_KINDS)} |"
+    rule = "| --- | --- |" + " ---: |" * (1 + len(DEFECT_KINDS))
+    return "\n".join([head, rule, *judge(None, described, words), *judge(reader, described, words)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", type=Path, required=True, help="folder of described objects")
+    parser.add_argument("--real", type=Path, help="folder of real ones")
+    parser.add_argument("--objects", type=int, default=6000, help="learnt from")
+    parser.add_argument("--judged", type=int, default=320, help="of families that nothing is learnt from")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--hidden", type=int, default=256)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--decay", type=float, default=0.05)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=EMBEDDED)
+    args = parser.parse_args()
+    learnt = gather(args.keep / "learnt", args.objects, LEARNT, args.workers)
+    judged = gather(args.keep / "judged", args.judged, HELD_OUT, args.workers)
+    words = texts_of(DEFECT_STATES)
+    reader = learn(learnt, words, args)
+    print(f"Synthetic objects of other families:\n\n{report(reader, judged, words)}\n")
+    if args.real is not None:
+        print(f"Real objects:\n\n{report(reader, list(real(args.real)), words)}\n")
+    state = {name: value.half() for name, value in reader.state_dict().items()}
+    write_tensors(args.out, state, {FORMAT: detector().backbone.digest})
+    print(f"{len(learnt)} objects learnt from, {args.out.stat().st_size / 1e3:.0f} kB; {machine()}")
+
+
+if __name__ == "__main__":
+    main()
