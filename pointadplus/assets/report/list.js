@@ -25,7 +25,7 @@ function listItem(index) {
   const [item, button, picture, file, value, meter, filled] = tags.map((tag) => document.createElement(tag));
   picture.src = scan.picture;
   picture.alt = "Seen from the side that shows its highest scores best:";
-  file.textContent = scan.name.split(/[\\/]/).pop();
+  for (const piece of scan.name.split(/[\\/]/).pop().split(/(?<=[_.-])/)) file.append(piece, document.createElement("wbr"));
   file.title = scan.name;
   file.className = "file";
   value.textContent = score(scan.objectScore);
