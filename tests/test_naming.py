@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from heights import MeanHeight, command, write_scan
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -13,8 +14,8 @@ from baselines.reg2inv.pairs import random_rotation
 from pointadplus import ZeroShotDetector
 from pointadplus.clip.files import write_tensors
 from pointadplus.cloud import PointCloud
-from pointadplus.errors import WeightsError
-from pointadplus.naming import name_parts, part_vector
+from pointadplus.errors import ConfigError, WeightsError
+from pointadplus.naming import check_words, name_parts, part_vector
 from pointadplus.naming.reader import FORMAT, REGION_FEATURES, RegionReader, reader_of, region_vector
 from pointadplus.observation import NODE_FEATURES, ObservationConfig, Observer
 from pointadplus.prompts.templates import DEFECT_KINDS, DEFECT_STATES
@@ -121,3 +122,19 @@ def test_a_part_without_a_node_is_told_by_the_nearest() -> None:
     nearest = picture.order[(picture.nodes - places[point]).norm(dim=1).argmin()]
     vectors = [part_vector(picture, cloud, torch.tensor([row])) for row in (point, int(nearest))]
     torch.testing.assert_close(*vectors)
+
+
+def test_words_are_looked_at_before_any_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line for all scans, not one for each; and words alone, of which nothing would be written, are refused."""
+    scan, out, table = write_scan(tmp_path / "scans" / "a.ply", *[0.75] * 9), tmp_path / "run", tmp_path / "regions.csv"
+    for arguments in ((scan,), (scan.parent, "--out", out)):
+        failed = command(monkeypatch, "score", *arguments, "--regions-csv", table, "--words", "dented,wobbly")
+        assert failed.code == 1 and failed.out == "" and len(failed.err.splitlines()) == 1
+        assert "found: wobbly" in failed.err and "such as bulging, dented" in failed.err
+        alone = command(monkeypatch, "score", *arguments, "--words", "dented")
+        assert alone.code == 1 and alone.out == "" and "nobody asked for" in alone.err
+        assert command(monkeypatch, "score", *arguments, "--regions", "--words", " , ").code == 1
+        given = command(monkeypatch, "score", *arguments, "--regions-csv", table, "--words", "dented, bent")
+        assert given.code == 0 and table.read_text().splitlines()[1].split(",")[-2] in ("dented", "bent")
+    with pytest.raises(ConfigError, match="wobbly"):
+        check_words(("wobbly",), MeanHeight())

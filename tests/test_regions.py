@@ -425,4 +425,4 @@ def test_the_command_line_writes_regions_everywhere(tmp_path: Path, monkeypatch:
     (named,) = json.loads(lines.read_text())["regions"]
     assert named["word"] in ("dented", "rough") and 0.5 <= named["word_share"] <= 1
     result = command(monkeypatch, "score", file, "--regions", "--words", ",")
-    assert result.code == 1 and "no word can be found" in result.err
+    assert result.code == 1 and "no words for regions" in result.err

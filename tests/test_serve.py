@@ -175,6 +175,16 @@ def test_regions_may_be_left_out() -> None:
     assert response.json() == {"path": "a.xyz", "object_score": 0.5, "points": 3, "dropped": 0, "seconds": {}}
 
 
+def test_regions_have_words(tmp_path: Path) -> None:
+    file = write_scan(tmp_path / "part.ply", 0.0, 0.25, *[0.75] * 6)
+    limits: dict[str, Any] = {"threshold": 0.6, "words": ("dented", "bent")}
+    [region] = post(file.read_bytes(), "part.ply", **limits).json()["regions"]
+    assert region["word"] in limits["words"] and 0.5 <= region["word_share"] <= 1
+    assert region["word"] in post(file.read_bytes(), "part.ply", "/report", **limits).text
+    with pytest.raises(ConfigError, match="wobbly"):
+        post(SCAN, words=("wobbly",))
+
+
 def test_a_calibrated_detector_decides() -> None:
     detector = MeanHeight()
     detector.use_calibration(Calibration((0.1, 0.2, 0.3), (0.4, 0.4, 0.4), 0.25, detector.fingerprint()))
@@ -531,12 +541,13 @@ def test_limits_out_of_range(wrong: dict[str, Any]) -> None:
 def test_options_reach_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Any] = []
     monkeypatch.setattr(cli, "serve_with", lambda *arguments: served.extend(arguments))
-    options = {"port": 0, "max-bytes": 9, "max-points": 8, "queue": 7, "timeout": 6.5, "threshold": 0.4}
+    limits = {"max-bytes": 9, "max-points": 8, "queue": 7, "timeout": 6.5, "threshold": 0.4}
+    options = {"port": 0, "words": "dented, bent", **limits}
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     assert command(monkeypatch, "serve", *arguments, gain=3.0).code == 0
     detector, config, host, port = served
     assert (detector.gain, host, port) == (3.0, "127.0.0.1", 0)
-    assert config == ServeConfig(max_bytes=9, max_points=8, queue=7, timeout=6.5, threshold=0.4)
+    assert config == ServeConfig(9, 8, 7, timeout=6.5, threshold=0.4, words=("dented", "bent"))
 
 
 def test_an_address_in_use_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from .output import (
     whole_number,
     write_text,
 )
-from .regions import RegionOptions
+from .regions import RegionOptions, Words, split_words
 from .score import FileOptions, score_files
 from .serve import Host, MaxBytes, MaxPoints, Port, Queue, ServeConfig, Timeout, serve_with
 from .weights import weights as weights_commands
@@ -64,7 +64,7 @@ def score(
     regions_csv: Annotated[Path | None, typer.Option(help="Write a table of the regions, a row each.")] = None,
     regions_ply: Annotated[Path | None, typer.Option(help="Write each cloud, painted by region, as PLY here.")] = None,
     threshold: Threshold = None,
-    words: Annotated[str | None, typer.Option(help="Such as dented,pierced: each region gets the nearest.")] = None,
+    words: Words = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on with what comes into the folder.")] = False,
     settle: Annotated[float, typer.Option(help="Seconds that a file must stay as it is, to be watched.")] = 2.0,
     verify: Annotated[bool, typer.Option("--verify", help="Of a folder: compare contents, not times.")] = False,
@@ -76,7 +76,7 @@ def score(
 
     Of a folder, what has a record in OUT/journal.jsonl already is not scored again: a run that was killed goes on.
     """
-    wanted = RegionOptions(regions, regions_csv, regions_ply, threshold, words)
+    wanted = RegionOptions(regions, regions_csv, regions_ply, threshold, split_words(words))
     options = FolderOptions(watch, settle, verify, retry, engine, workers, report)
     with reported_errors():
         options.check(files, out)
@@ -109,10 +109,11 @@ def serve(
     max_points: MaxPoints = ServeConfig.max_points,
     queue: Queue = ServeConfig.queue,
     timeout: Timeout = ServeConfig.timeout,
+    words: Words = None,
 ) -> None:
     """Score over HTTP: POST /score and /report, GET /health and /metrics. No one is asked who they are."""
     with reported_errors():
-        config = ServeConfig(max_bytes, max_points, queue, timeout, threshold)
+        config = ServeConfig(max_bytes, max_points, queue, timeout, threshold, split_words(words))
         serve_with(_calibrated(weights, calibration), config, host, port)
 
 

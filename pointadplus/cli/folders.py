@@ -118,7 +118,7 @@ def score_folder(
         options: how the folder is scored.
 
     Raises:
-        ConfigError: see `Batch` and `RayEngine`; or no folder, or a file in place of one.
+        ConfigError: see `Batch`, `RayEngine` and `RegionOptions.check`; or no folder, or a file in place of one.
     """
     from ..batch import JOURNAL, Batch
     from ..batch.folder import find_files, watch_files
@@ -128,6 +128,7 @@ def score_folder(
         raise ConfigError("not a folder", where=root, expected="one folder of scans, and nothing else")
 
     detector = load()
+    regions.check(detector, options.report)
     settings = _settings(detector, regions)
     score = partial(_scored, detector, root, regions)
     engine = None
@@ -206,7 +207,7 @@ def _settings(detector: AnomalyDetector, regions: RegionOptions) -> dict[str, An
     return {
         "detector": detector.fingerprint(),
         "calibration": None if calibration is None else calibration.digest,
-        "regions": regions.wanted and {"threshold": regions.threshold, "words": regions.choices},
+        "regions": regions.wanted and {"threshold": regions.threshold, "words": regions.words},
     }
 
 
@@ -263,4 +264,4 @@ def _report(detector: AnomalyDetector, root: Path, names: list[str], page: Path,
 
     first = next(shown := scored(), None)
     if first is not None:
-        write_report(chain([first], shown), page, threshold=regions.threshold, words=regions.choices)
+        write_report(chain([first], shown), page, threshold=regions.threshold, words=regions.words)

@@ -6,14 +6,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from ..errors import ConfigError
 from .output import make_folder
 
 if TYPE_CHECKING:
-    from ..detection import Detection
+    from ..detection import AnomalyDetector, Detection
 
 Records = list[dict[str, Any]]
+Words = Annotated[str | None, typer.Option(help="Such as dented,pierced: each region gets the nearest.")]
+
+
+def split_words(words: str | None) -> tuple[str, ...] | None:
+    """The words between the commas of an option; None if it was not given."""
+    return None if words is None else tuple(word.strip() for word in words.split(",") if word.strip())
 
 
 @dataclass(frozen=True)
@@ -24,23 +33,33 @@ class RegionOptions:
         listed: put them into the JSON lines.
         table: CSV file, or None.
         clouds: folder of PLY files, or None.
-        threshold, words: see `Detection.regions`; words with commas between.
+        threshold, words: see `Detection.regions`.
     """
 
     listed: bool = False
     table: Path | None = None
     clouds: Path | None = None
     threshold: float | None = None
-    words: str | None = None
+    words: tuple[str, ...] | None = None
 
     @property
     def wanted(self) -> bool:
         return self.listed or self.table is not None or self.clouds is not None
 
-    @property
-    def choices(self) -> tuple[str, ...] | None:
-        words = tuple(word.strip() for word in (self.words or "").split(",") if word.strip())
-        return words if self.words is not None else None
+    def check(self, detector: AnomalyDetector, report: Path | None) -> None:
+        """Refuse words that nothing is written of, or that cannot be given, before anything is scored.
+
+        Raises:
+            ConfigError: see `naming.check_words`; or nothing is written of regions.
+        """
+        if self.words is None:
+            return
+        from ..naming import check_words
+
+        if not self.wanted and report is None:
+            outputs = "--regions, --regions-csv, --regions-ply or --report"
+            raise ConfigError("words of regions that nobody asked for", where="--words", expected=f"with {outputs}")
+        check_words(self.words, detector)
 
 
 def region_records(detection: Detection, options: RegionOptions, name: str) -> Records | None:
@@ -50,7 +69,7 @@ def region_records(detection: Detection, options: RegionOptions, name: str) -> R
     from ..naming import named_regions
     from ..regions.files import write_regions
 
-    regions = named_regions(detection, options.choices, threshold=options.threshold)
+    regions = named_regions(detection, options.words, threshold=options.threshold)
     if options.clouds is not None:
         path = options.clouds / name
         make_folder(path.parent)

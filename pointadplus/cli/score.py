@@ -30,8 +30,9 @@ def score_files(detector: AnomalyDetector, files: list[Path], regions: RegionOpt
     """Score files, a line each; True if none failed.
 
     Raises:
-        ConfigError: an output cannot be written.
+        ConfigError: an output cannot be written, or words for regions cannot be given.
     """
+    regions.check(detector, options.report)
     shown: list[Detection] = []
     spent: dict[str, float] = defaultdict(float)
     failed = found = 0
@@ -64,7 +65,7 @@ def score_files(detector: AnomalyDetector, files: list[Path], regions: RegionOpt
     if options.report is not None and shown:
         from ..report import write_report
 
-        write_report(shown, options.report, threshold=regions.threshold, words=regions.choices)
+        write_report(shown, options.report, threshold=regions.threshold, words=regions.words)
     if options.profile:
         print_profile(spent)
     return failed == 0

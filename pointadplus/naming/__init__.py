@@ -14,14 +14,15 @@ from torch.nn.functional import normalize
 from ..clip.backbone import Backbone
 from ..clip.weights import load_backbone
 from ..cloud import PointCloud
-from ..detection import Detection
+from ..detection import AnomalyDetector, Detection
 from ..errors import ConfigError
 from ..geometry.neighbors import interpolate
 from ..observation import Observer, Picture
-from ..prompts.templates import CAPTION
+from ..prompts.templates import CAPTION, DEFECT_STATES
 from ..regions import MIN_POINTS, Region, region_numbers
 from .reader import reader_of, region_vector
 
+_EXAMPLES = ", ".join(states[0] for states in DEFECT_STATES.values())
 TEMPERATURE = 0.07  # of PointAD's similarities (arXiv 2410.00320)
 
 
@@ -49,6 +50,18 @@ def named_regions(
     return tuple(
         replace(region, word=word, word_share=share) for region, (word, share) in zip(found, named, strict=True)
     )
+
+
+def check_words(words: Sequence[str], detector: AnomalyDetector) -> None:
+    """See to it, before any scan is scored, that `named_regions` will take these words for a detector's regions.
+
+    Raises:
+        ConfigError: no words, or words that the text tower does not know.
+    """
+    if not words:
+        raise ConfigError("no words for regions", where="words", expected="at least one", hint=f"such as {_EXAMPLES}")
+    own = getattr(detector, "backbone", None)
+    _texts(own if isinstance(own, Backbone) else _embedded()[1], words)
 
 
 @lru_cache(maxsize=1)
@@ -116,7 +129,7 @@ def _texts(backbone: Backbone, words: Sequence[str]) -> Float[Tensor, "w d"]:
         raise ConfigError(
             "the weights hold no embedding of a word",
             where="words",
-            expected="words that the text tower was trained on, such as those of prompts.DEFECT_STATES",
+            expected=f"words that the text tower was trained on, such as {_EXAMPLES}",
             found=found,
             hint="choose other words, or a detector on a backbone with a whole vocabulary",
         )

@@ -29,7 +29,7 @@ def create_app(detector: AnomalyDetector, config: ServeConfig | None = None) -> 
         config: limits; None means the defaults.
 
     Raises:
-        ConfigError: the extra `serve` is not installed.
+        ConfigError: the extra `serve` is not installed, or words for regions cannot be given.
     """
     try:
         from .app import build_app

@@ -18,6 +18,7 @@ class ServeConfig:
         queue: requests that may wait, or be on their way in, while another is scored; at least 0.
         timeout: seconds from a request's first byte to its answer, above 0.
         threshold: point score that a region starts from, at least 0; None means the calibrated one, or 0.5.
+        words: each region gets the nearest of them, see `naming.named_regions`; None: regions without words.
 
     Raises:
         ConfigError: a value out of range.
@@ -28,6 +29,7 @@ class ServeConfig:
     queue: int = 8
     timeout: float = 120.0
     threshold: float | None = None
+    words: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         threshold = 0.0 if self.threshold is None else self.threshold

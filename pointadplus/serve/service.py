@@ -18,6 +18,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from ..detection import AnomalyDetector, Detection
+from ..naming import check_words, named_regions
 from ..record import json_record
 from ..report import write_report
 from .config import ServeConfig
@@ -37,9 +38,14 @@ class Service:
     Args:
         detector: of any method; its `fingerprint` is asked for once.
         config: limits.
+
+    Raises:
+        ConfigError: words that cannot be given.
     """
 
     def __init__(self, detector: AnomalyDetector, config: ServeConfig) -> None:
+        if config.words is not None:
+            check_words(config.words, detector)
         self.detector, self.config = detector, config
         self.weights = detector.fingerprint()
         self.queue = WorkQueue(config.queue)
@@ -90,13 +96,15 @@ class Service:
 
     def as_json(self, detection: Detection, *, regions: bool) -> bytes:
         """The record that the command line writes, in UTF-8."""
-        found = [one.as_record() for one in detection.regions(self.config.threshold)] if regions else None
-        return json.dumps(json_record(str(detection.cloud.source), detection, found), allow_nan=False).encode()
+        found = named_regions(detection, self.config.words, threshold=self.config.threshold) if regions else None
+        records = None if found is None else [region.as_record() for region in found]
+        return json.dumps(json_record(str(detection.cloud.source), detection, records), allow_nan=False).encode()
 
     def as_report(self, detection: Detection) -> bytes:
         """The HTML report of one scan."""
         with tempfile.TemporaryDirectory(dir=self._opened_folder(), ignore_cleanup_errors=True) as folder:
-            return write_report([detection], Path(folder) / "report.html", threshold=self.config.threshold).read_bytes()
+            page, config = Path(folder) / "report.html", self.config
+            return write_report([detection], page, threshold=config.threshold, words=config.words).read_bytes()
 
     def _opened_folder(self) -> Path:
         if self._folder is None:
