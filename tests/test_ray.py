@@ -232,7 +232,10 @@ def test_a_detector_that_is_another_in_a_worker_is_refused():
 
 
 def test_a_ray_that_cannot_be_reached(scans: Path, scorer: Bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def refuse(**options: Any) -> None:
+    tried = []
+
+    def refuse(address: str, **options: Any) -> None:
+        tried.append(address)
         assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
         raise ConnectionError("no\nRay is there")
 
@@ -245,6 +248,10 @@ def test_a_ray_that_cannot_be_reached(scans: Path, scorer: Bytes, tmp_path: Path
             patch.setattr(ray, "init", refuse)
             with pytest.raises(ConfigError, match=f"{address}: .* found: Ray is there"):
                 run(scans, tmp_path / "run", scorer, RayEngine(scorer))
+            patch.delenv("RAY_ADDRESS")
+            with pytest.raises(ConfigError, match=r"this machine: .* found: Ray is there"):
+                run(scans, tmp_path / "run", scorer, RayEngine(scorer))
+            assert tried == [address, "local"], "without an address, a Ray of its own; not one that was here once"
     with pytest.raises(ConfigError, match=f"{address}: Ray cannot be started or reached; found: .*refused"):
         run(scans, tmp_path / "run", scorer, RayEngine(scorer))
     assert "RAY_USAGE_STATS_ENABLED" not in os.environ

@@ -28,10 +28,10 @@ _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 class RayEngine:
     """An engine for `Batch.run`: workers make the records, and the caller's process alone writes the journal.
 
-    Where Ray is not connected yet, it is as Ray does it: to the cluster that the environment variable `RAY_ADDRESS`
-    names, or else to a Ray of its own on this machine, for the time of the run. Files go to the workers one by one, and
-    records come back as they are made. A worker that dies is started again by Ray, and what it was scoring is scored
-    again; a file whose workers died `STARTS` times gets a record with `error`.
+    Where Ray is not connected yet, it is for the time of the run: to the cluster that the environment variable
+    `RAY_ADDRESS` names, such as `auto` for the one that this machine is part of, or else to a Ray of its own. Files go
+    to the workers one by one, and records come back as they are made. A worker that dies is started again by Ray, and
+    what it was scoring is scored again; a file whose workers died `STARTS` times gets a record with `error`.
 
     All workers have to see the files, and the folder that the caller works in, under the same paths.
 
@@ -149,9 +149,11 @@ def _connected() -> Iterator[Any]:
         return
     added = {name: value for name, value in _QUIET.items() if name not in os.environ}
     os.environ.update(added)
+    # Left to itself, Ray would look for one that was once started here, and hang where that has ended since.
+    address = os.environ.get("RAY_ADDRESS") or "local"
     try:
-        _knock(os.environ.get("RAY_ADDRESS", ""))
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        _knock(address)
+        ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
         raise ConfigError(
             "Ray cannot be started or reached",
