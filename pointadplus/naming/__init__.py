@@ -31,7 +31,7 @@ def named_regions(
 ) -> tuple[Region, ...]:
     """`Detection.regions` with words, whatever method the detection is of.
 
-    A detection that reads words itself does so; for another the embedded tower looks at the cloud, in about a second.
+    A detection that reads words itself does so; for another the embedded weights look at the cloud, in about a second.
 
     Args:
         detection: of any method, pickled or not.
