@@ -22,10 +22,10 @@ from baselines.reg2inv.scan import Scan, read_scan, scan_normals
 from baselines.reg2inv.training import Checkpoints, train
 from baselines.reg2inv.weights import EMBEDDED, save_network
 from pointadplus.geometry.sampling import canonical_order
+from pointadplus.synthesis.corpus import TRAINING_FAMILIES
 from pointadplus.synthesis.scan import ScanArtifacts, add_scan_artifacts
-from pointadplus.synthesis.shapes import FAMILIES, HELD_OUT, sample_shape
+from pointadplus.synthesis.shapes import sample_shape
 
-LEARNT = tuple(family for family in FAMILIES if family not in HELD_OUT)
 POINTS = (10_000, 60_000)  # of a scan, drawn log-uniformly
 FITTINGS = 0.3  # share of objects that carry lone details
 
@@ -35,7 +35,7 @@ def pair(number: int, config: Reg2InvConfig) -> tuple[Scan, Scan]:
     generator = torch.Generator().manual_seed(number)
     low, high = POINTS
     counts = [round(low * (high / low) ** float(torch.rand((), generator=generator))) for _ in range(2)]
-    family = LEARNT[number % len(LEARNT)]
+    family = TRAINING_FAMILIES[number % len(TRAINING_FAMILIES)]
     shape = sample_shape(generator, points=2 * high, family=family, fittings=FITTINGS)
     scans = []
     for count in counts:

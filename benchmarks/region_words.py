@@ -18,7 +18,7 @@ from pathlib import Path
 
 from real_objects import machine
 from torch import Tensor
-from train_region_words import LIES, REAL_KINDS, SHARE
+from train_region_words import LIES, SHARE, damaged
 
 from baselines import MVR, Reg2Inv, SurfaceDeviation
 from pointadplus import ZeroShotDetector
@@ -27,7 +27,6 @@ from pointadplus.detection import AnomalyDetector, Detection
 from pointadplus.naming import named_regions
 from pointadplus.prompts.templates import DEFECT_KINDS, DEFECT_STATES
 from pointadplus.regions import Region
-from pointadplus.synthesis.specimens import GOOD
 
 METHODS: Mapping[str, Callable[[], AnomalyDetector]] = {
     "pointad+": ZeroShotDetector,
@@ -51,15 +50,10 @@ def judged(detector: AnomalyDetector, dataset: Dataset) -> Iterator[tuple[str, b
     """The kind of each damaged scan, and whether its region's word is right, or None where none was found."""
     for category in dataset.categories():
         detector.fit([sample.path for sample in dataset.select(category, "train")])
-        for sample in dataset.select(category, "test"):
-            if sample.kind == GOOD:
-                continue
-            cloud, labels = sample.load()
-            assert labels is not None
-            kind = REAL_KINDS.get(sample.kind, sample.kind)
+        for cloud, labels, kind in damaged(dataset.select(category, "test")):
             region = named(detector.score(cloud), labels)
             yield kind, None if region is None else region.word in DEFECT_STATES[kind]
-            print(sample.path.name, None if region is None else region.word, file=sys.stderr, flush=True)
+            print(category, kind, None if region is None else region.word, file=sys.stderr, flush=True)
 
 
 def row(name: str, found: list[tuple[str, bool | None]]) -> str:

@@ -15,7 +15,7 @@ import argparse
 import math
 import random
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,17 +29,17 @@ from torch.nn.functional import cross_entropy, normalize
 from pointadplus import ZeroShotDetector
 from pointadplus.clip.files import read_safetensors, write_tensors
 from pointadplus.cloud import PointCloud
-from pointadplus.data import open_dataset
+from pointadplus.data import Sample, open_dataset
 from pointadplus.errors import ConfigError
 from pointadplus.geometry.neighbors import interpolate, knn
 from pointadplus.naming import TEMPERATURE, part_vector
 from pointadplus.naming.reader import EMBEDDED, FORMAT, RegionReader
 from pointadplus.prompts.templates import CAPTION, DEFECT_KINDS, DEFECT_STATES
 from pointadplus.regions import find_regions
-from pointadplus.synthesis.shapes import FAMILIES, HELD_OUT
+from pointadplus.synthesis.corpus import TRAINING_FAMILIES
+from pointadplus.synthesis.shapes import HELD_OUT
 from pointadplus.synthesis.specimens import GOOD, make_specimen, scan_cloud
 
-LEARNT = tuple(family for family in FAMILIES if family not in HELD_OUT)
 FIRST = 7_000_000  # seed of the first object
 POINTS = (10_000, 40_000)
 GROWN = (4, 8, 16)  # neighbours of a true region's points that join it
@@ -135,15 +135,19 @@ def gather(folder: Path, count: int, families: Sequence[str], workers: int) -> l
     return [made for made in map(kept, paths) if made is not None]
 
 
+def damaged(samples: Iterable[Sample]) -> Iterator[tuple[PointCloud, Tensor, str]]:
+    """Cloud, labels and kind, one of `DEFECT_KINDS`, of those that are not normal."""
+    for sample in samples:
+        if sample.kind != GOOD:
+            cloud, labels = sample.load()
+            assert labels is not None
+            yield cloud, labels, REAL_KINDS.get(sample.kind, sample.kind)
+
+
 def real(root: Path) -> Iterator[Described]:
     """The damaged objects of a folder."""
-    dataset = open_dataset("anomaly-shapenet", root)
-    for number, sample in enumerate(dataset.select(split="test")):
-        if sample.kind == GOOD:
-            continue
-        cloud, labels = sample.load()
-        assert labels is not None
-        yield describe(cloud, labels, REAL_KINDS.get(sample.kind, sample.kind), number)
+    for number, case in enumerate(damaged(open_dataset("anomaly-shapenet", root).select(split="test"))):
+        yield describe(*case, number)
 
 
 @torch.no_grad()
@@ -220,7 +224,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=EMBEDDED)
     args = parser.parse_args()
-    learnt = gather(args.keep / "learnt", args.objects, LEARNT, args.workers)
+    learnt = gather(args.keep / "learnt", args.objects, TRAINING_FAMILIES, args.workers)
     judged = gather(args.keep / "judged", args.judged, HELD_OUT, args.workers)
     words = texts_of(DEFECT_STATES)
     reader = learn(learnt, words, args)

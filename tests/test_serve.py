@@ -180,7 +180,9 @@ def test_regions_have_words(tmp_path: Path) -> None:
     limits: dict[str, Any] = {"threshold": 0.6, "words": ("dented", "bent")}
     [region] = post(file.read_bytes(), "part.ply", **limits).json()["regions"]
     assert region["word"] in limits["words"] and 0.5 <= region["word_share"] <= 1
-    assert region["word"] in post(file.read_bytes(), "part.ply", "/report", **limits).text
+    page = post(file.read_bytes(), "part.ply", "/report", **limits).text
+    plain = post(file.read_bytes(), "part.ply", "/report", threshold=0.6).text
+    assert f'"{region["word"]}"' in page and f'"{region["word"]}"' not in plain
     with pytest.raises(ConfigError, match="wobbly"):
         post(SCAN, words=("wobbly",))
 
