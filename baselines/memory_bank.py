@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pointadplus.clip.files import read_safetensors, write_tensors
 from pointadplus.cloud import PointCloud
-from pointadplus.detection import AnomalyDetector, Detection, FitProgress, as_cloud
 from pointadplus.errors import ConfigError, WeightsError
-from pointadplus.fusion import top_mean
 from pointadplus.geometry.descriptors import outward_normals, point_histograms
 from pointadplus.geometry.neighbors import interpolate, knn, smooth
 from pointadplus.geometry.sampling import canonical_order
+from pointadplus.io import as_cloud
+from pointadplus.io.tensors import read_safetensors, write_tensors
+from pointadplus.results.detection import Detection
+from pointadplus.results.detector import AnomalyDetector, FitProgress
+from pointadplus.zero_shot.fusion import top_mean
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -14,18 +14,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pointadplus.clip.files import check_finite, read_safetensors, write_tensors
 from pointadplus.cloud import PointCloud
 from pointadplus.config import from_table
-from pointadplus.detection import AnomalyDetector, Detection, FitProgress, as_cloud
 from pointadplus.errors import ConfigError, WeightsError
-from pointadplus.fusion import top_mean
 from pointadplus.geometry.alignment import Reference
 from pointadplus.geometry.neighbors import interpolate, knn
 from pointadplus.geometry.normals import estimate_normals
 from pointadplus.geometry.sampling import canonical_order
 from pointadplus.geometry.spacing import point_spacing
-from pointadplus.observation import Stopwatch
+from pointadplus.io import as_cloud
+from pointadplus.io.tensors import check_finite, read_safetensors, write_tensors
+from pointadplus.results.detection import Detection
+from pointadplus.results.detector import AnomalyDetector, FitProgress
+from pointadplus.zero_shot.fusion import top_mean
+from pointadplus.zero_shot.observation import Stopwatch
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -24,19 +24,19 @@ from real_objects import machine
 
 from pointadplus.clip.backbone import Backbone
 from pointadplus.clip.weights import load_backbone
-from pointadplus.fusion import FusionConfig
 from pointadplus.geometry.aggregation import build_graph
-from pointadplus.model import ModelConfig, PointADPlus
-from pointadplus.observation import ObservationConfig, Observer
+from pointadplus.learning.synthesis.corpus import TRAINING_FAMILIES, CorpusConfig
+from pointadplus.learning.synthesis.shapes import HELD_OUT
+from pointadplus.learning.training.config import OptimizationConfig
+from pointadplus.learning.training.lessons import Lesson, LessonCache, load_lesson
+from pointadplus.learning.training.objective import LossConfig
+from pointadplus.learning.training.pairs import pairs_of
+from pointadplus.learning.training.pretraining import Average
+from pointadplus.learning.training.trainer import PromptTrainer, calibrate_descriptors, set_rates
 from pointadplus.prompts.learner import PromptConfig
-from pointadplus.synthesis.corpus import TRAINING_FAMILIES, CorpusConfig
-from pointadplus.synthesis.shapes import HELD_OUT
-from pointadplus.training.config import OptimizationConfig
-from pointadplus.training.lessons import Lesson, LessonCache, load_lesson
-from pointadplus.training.objective import LossConfig
-from pointadplus.training.pairs import pairs_of
-from pointadplus.training.pretraining import Average
-from pointadplus.training.trainer import PromptTrainer, calibrate_descriptors, set_rates
+from pointadplus.zero_shot.fusion import FusionConfig
+from pointadplus.zero_shot.model import ModelConfig, PointADPlus
+from pointadplus.zero_shot.observation import ObservationConfig, Observer
 
 TRAINED, JUDGED = 811, 812  # seeds of the streams of objects
 

@@ -14,12 +14,12 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from pointadplus.cloud import PointCloud
-from pointadplus.detection import Detection
 from pointadplus.geometry.descriptors import describe
 from pointadplus.geometry.neighbors import interpolate
 from pointadplus.geometry.sampling import canonical_order
 from pointadplus.geometry.symmetry import SUPPORT, find_symmetries
 from pointadplus.geometry.symmetry_descriptors import SYMMETRY_COLUMNS, describe_symmetry
+from pointadplus.results.detection import Detection
 
 TOP_SHARE = 0.01  # an object's score is the mean of this share of its highest point scores
 CHUNK = 1000  # rows of a distance matrix held at once

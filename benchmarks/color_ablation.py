@@ -21,10 +21,10 @@ from torch import Tensor
 
 from pointadplus import ZeroShotDetector
 from pointadplus.data import open_dataset
-from pointadplus.fusion import EPSILON, top_mean
-from pointadplus.synthesis.dataset import SyntheticConfig, write_dataset
-from pointadplus.synthesis.defects import KINDS
-from pointadplus.synthesis.paint import COLOR_KINDS
+from pointadplus.learning.synthesis.dataset import SyntheticConfig, write_dataset
+from pointadplus.learning.synthesis.defects import KINDS
+from pointadplus.learning.synthesis.paint import COLOR_KINDS
+from pointadplus.zero_shot.fusion import EPSILON, top_mean
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,9 @@ import torch
 
 import pointadplus
 from pointadplus import Calibration, ZeroShotDetector
-from pointadplus.calibration import SYNTHETIC
-from pointadplus.synthesis.corpus import CorpusConfig, sample_healthy
-from pointadplus.synthesis.shapes import HELD_OUT
+from pointadplus.learning.synthesis.corpus import CorpusConfig, sample_healthy
+from pointadplus.learning.synthesis.shapes import HELD_OUT
+from pointadplus.results.calibration import SYNTHETIC
 
 FIRST = 880_000_000  # seeds of no training, and of no choice
 RATES = (0.01, 0.05, 0.1, 0.2)

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pointadplus.detection import AnomalyDetector
 from pointadplus.evaluation import auroc, average_precision
 from pointadplus.geometry.alignment import Reference
-from pointadplus.synthesis.corpus import LabelledObject
-from pointadplus.synthesis.defects import KINDS
-from pointadplus.synthesis.parts import Part, PartConfig
-from pointadplus.synthesis.shapes import HELD_OUT
+from pointadplus.learning.synthesis.corpus import LabelledObject
+from pointadplus.learning.synthesis.defects import KINDS
+from pointadplus.learning.synthesis.parts import Part, PartConfig
+from pointadplus.learning.synthesis.shapes import HELD_OUT
+from pointadplus.results.detector import AnomalyDetector
 
 FIRST = 101  # seed of the first part
 MOST = 8  # normal scans of a part

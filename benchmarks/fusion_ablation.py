@@ -16,12 +16,12 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pointadplus import ZeroShotDetector
-from pointadplus.fusion import FusionConfig, join_layers, object_score
-from pointadplus.model import EvidencePlus, PointAD
-from pointadplus.observation import Observer
-from pointadplus.synthesis.corpus import CorpusConfig
-from pointadplus.synthesis.shapes import HELD_OUT
-from pointadplus.training.lessons import Lesson, LessonCache, load_lesson
+from pointadplus.learning.synthesis.corpus import CorpusConfig
+from pointadplus.learning.synthesis.shapes import HELD_OUT
+from pointadplus.learning.training.lessons import Lesson, LessonCache, load_lesson
+from pointadplus.zero_shot.fusion import FusionConfig, join_layers, object_score
+from pointadplus.zero_shot.model import EvidencePlus, PointAD
+from pointadplus.zero_shot.observation import Observer
 
 JUDGED = 800_000_000  # first seed of the objects that weights are judged on
 

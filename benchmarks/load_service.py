@@ -29,7 +29,7 @@ from real_objects import machine
 
 from pointadplus import PointCloud
 from pointadplus.io import write_cloud
-from pointadplus.synthesis.shapes import sample_shape
+from pointadplus.learning.synthesis.shapes import sample_shape
 
 _SEED = 0
 

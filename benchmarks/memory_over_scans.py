@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from pointadplus import ZeroShotDetector
-from pointadplus.synthesis.corpus import CorpusConfig, sample_object
+from pointadplus.learning.synthesis.corpus import CorpusConfig, sample_object
 
 FIRST = 930_000_000  # seeds of no training, and of no choice
 SETTLED = 50

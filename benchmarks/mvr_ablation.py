@@ -25,8 +25,8 @@ from torch import Tensor
 
 from baselines import MVR, MVRConfig
 from baselines.mvr.looks import Look, Looker
-from pointadplus.synthesis.parts import Part, PartConfig
-from pointadplus.synthesis.shapes import HELD_OUT
+from pointadplus.learning.synthesis.parts import Part, PartConfig
+from pointadplus.learning.synthesis.shapes import HELD_OUT
 
 VIEWS = ("sphere1", "sphere3", "sphere9", "sphere16", "sphere21", "sphere27")
 SIDES = (1, 2, 3)  # times 224 pixels, which the network gets

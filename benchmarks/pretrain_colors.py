@@ -24,13 +24,13 @@ from pointadplus.clip.architecture import BackboneConfig
 from pointadplus.clip.backbone import Backbone, build_backbone
 from pointadplus.clip.files import ROWS
 from pointadplus.clip.weights import load_backbone, save_backbone
-from pointadplus.detector import EMBEDDED as PROMPTS
 from pointadplus.geometry.color_descriptors import COLOR_CHANNELS
-from pointadplus.observation import ObservationConfig, Observer
-from pointadplus.synthesis.corpus import CorpusConfig
-from pointadplus.training.colored import ColorLoss, PaintedStream
-from pointadplus.training.pretraining import PretrainConfig, ViewBatch, batches, first_object
-from pointadplus.training.steps import Run, train_steps
+from pointadplus.learning.synthesis.corpus import CorpusConfig
+from pointadplus.learning.training.colored import ColorLoss, PaintedStream
+from pointadplus.learning.training.pretraining import PretrainConfig, ViewBatch, batches, first_object
+from pointadplus.learning.training.steps import Run, train_steps
+from pointadplus.zero_shot.detector import EMBEDDED as PROMPTS
+from pointadplus.zero_shot.observation import ObservationConfig, Observer
 
 
 def with_color_stem(tower: Backbone, seed: int) -> Backbone:
@@ -54,7 +54,7 @@ def export(run: Run, out: Path, prompts: Path) -> None:
     card = {key: value for key, value in card.items() if key not in ("config", "digest", "name", "colors")}
     log = run.log()
     card["colors"] = {
-        "data": "painted synthetic objects with stains, discolourations and print errors (pointadplus.synthesis)",
+        "data": "objects made and painted in code, with stains, discolourations and print errors (learning.synthesis)",
         "objects": notes["step"] * notes["config"]["fresh"],
         "steps": notes["step"],
         "hours": round(notes["seconds"] / 3600, 2),

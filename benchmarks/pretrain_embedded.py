@@ -19,11 +19,18 @@ from torch.utils.data import DataLoader
 from pointadplus.clip.architecture import BackboneConfig
 from pointadplus.clip.backbone import build_backbone
 from pointadplus.clip.weights import save_backbone
-from pointadplus.observation import ObservationConfig, Observer
-from pointadplus.synthesis.corpus import CorpusConfig
-from pointadplus.training.pictures import PictureStream
-from pointadplus.training.pretraining import CHANNELS, PretrainConfig, PretrainLoss, ViewBatch, batches, first_object
-from pointadplus.training.steps import Run, train_steps
+from pointadplus.learning.synthesis.corpus import CorpusConfig
+from pointadplus.learning.training.pictures import PictureStream
+from pointadplus.learning.training.pretraining import (
+    CHANNELS,
+    PretrainConfig,
+    PretrainLoss,
+    ViewBatch,
+    batches,
+    first_object,
+)
+from pointadplus.learning.training.steps import Run, train_steps
+from pointadplus.zero_shot.observation import ObservationConfig, Observer
 
 TOWER = {"image_size": 96, "patch_size": 8, "vision_width": 128, "vision_layers": 6, "vision_heads": 2, "vv_start": 5,
          "embed_dim": 128, "text_width": 128, "text_heads": 2, "text_layers": 3, "conv_stem": True}  # fmt: skip
@@ -37,7 +44,7 @@ def export(run: Path, out: Path, trials: Path | None) -> None:
     backbone = build_backbone(tower, name="embedded")
     kept.load_average(backbone)
     card = {
-        "data": "synthetic objects and defects made in code (pointadplus.synthesis); no scan and no data set",
+        "data": "synthetic objects and defects made in code (pointadplus.learning.synthesis); no scan and no data set",
         "objects": notes["step"] * notes["config"]["fresh"],
         "views": notes["step"] * notes["config"]["batch"],
         "steps": notes["step"],

@@ -22,9 +22,9 @@ from baselines.reg2inv.scan import Scan, read_scan, scan_normals
 from baselines.reg2inv.training import Checkpoints, train
 from baselines.reg2inv.weights import EMBEDDED, save_network
 from pointadplus.geometry.sampling import canonical_order
-from pointadplus.synthesis.corpus import TRAINING_FAMILIES
-from pointadplus.synthesis.scan import ScanArtifacts, add_scan_artifacts
-from pointadplus.synthesis.shapes import sample_shape
+from pointadplus.learning.synthesis.corpus import TRAINING_FAMILIES
+from pointadplus.learning.synthesis.scan import ScanArtifacts, add_scan_artifacts
+from pointadplus.learning.synthesis.shapes import sample_shape
 
 POINTS = (10_000, 60_000)  # of a scan, drawn log-uniformly
 FITTINGS = 0.3  # share of objects that carry lone details

@@ -20,13 +20,11 @@ from torch.nn.functional import interpolate
 from pointadplus.clip.architecture import BackboneConfig
 from pointadplus.clip.backbone import Backbone, build_backbone
 from pointadplus.cloud import PointCloud
-from pointadplus.observation import Observer
-from pointadplus.prompts.templates import ANOMALOUS_WORDS, NORMAL_WORDS
-from pointadplus.synthesis.corpus import CorpusConfig, sample_object
-from pointadplus.synthesis.shapes import HELD_OUT
-from pointadplus.training.cache import LabelledPicture, load_picture
-from pointadplus.training.pictures import DrawnObject, draw
-from pointadplus.training.pretraining import (
+from pointadplus.learning.synthesis.corpus import CorpusConfig, sample_object
+from pointadplus.learning.synthesis.shapes import HELD_OUT
+from pointadplus.learning.training.cache import LabelledPicture, load_picture
+from pointadplus.learning.training.pictures import DrawnObject, draw
+from pointadplus.learning.training.pretraining import (
     CHANNELS,
     PretrainConfig,
     PretrainLoss,
@@ -35,6 +33,8 @@ from pointadplus.training.pretraining import (
     parameter_groups,
     turned,
 )
+from pointadplus.prompts.templates import ANOMALOUS_WORDS, NORMAL_WORDS
+from pointadplus.zero_shot.observation import Observer
 
 SIDE = TOWER["image_size"] // TOWER["patch_size"]
 

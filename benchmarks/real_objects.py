@@ -23,10 +23,10 @@ from baselines_reference import MemoryBank, SelfReference, SurfaceVariation, Sym
 
 from baselines import MVR, FPFHMemoryBank, Reg2Inv, SurfaceDeviation
 from pointadplus.data import Sample, open_dataset
-from pointadplus.detection import FitProgress
 from pointadplus.errors import PointADPlusError
 from pointadplus.evaluation import BenchmarkResult, evaluate
 from pointadplus.evaluation.benchmark import Scorer
+from pointadplus.results.detector import FitProgress
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BEGIN, END = "<!-- benchmark:real-objects -->", "<!-- /benchmark:real-objects -->"
@@ -34,7 +34,7 @@ BEGIN, END = "<!-- benchmark:real-objects -->", "<!-- /benchmark:real-objects --
 
 def zero_shot() -> Scorer:
     """PointAD+ as a user gets it."""
-    from pointadplus import ZeroShotDetector  # loads a backbone; the other methods need none
+    from pointadplus import ZeroShotDetector
 
     return ZeroShotDetector()
 

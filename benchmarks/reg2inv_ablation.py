@@ -32,10 +32,10 @@ from baselines.reg2inv.pairs import random_rotation
 from baselines.reg2inv.scan import read_scan, surface_normals, thinned
 from baselines.reg2inv.training import train
 from baselines.reg2inv.weights import EMBEDDED, load_network, save_network
-from pointadplus.detection import AnomalyDetector
 from pointadplus.geometry.neighbors import knn
-from pointadplus.synthesis.parts import Part, PartConfig
-from pointadplus.synthesis.shapes import HELD_OUT
+from pointadplus.learning.synthesis.parts import Part, PartConfig
+from pointadplus.learning.synthesis.shapes import HELD_OUT
+from pointadplus.results.detector import AnomalyDetector
 
 RELEASED = {"relative": False, "level": 0.0}
 POSE = "pose: as the scans come"

@@ -23,10 +23,11 @@ from train_region_words import LIES, SHARE, damaged
 from baselines import MVR, Reg2Inv, SurfaceDeviation
 from pointadplus import ZeroShotDetector
 from pointadplus.data import Dataset, open_dataset
-from pointadplus.detection import AnomalyDetector, Detection
-from pointadplus.naming import named_regions
 from pointadplus.prompts.templates import DEFECT_KINDS, DEFECT_STATES
-from pointadplus.regions import Region
+from pointadplus.results.detection import Detection
+from pointadplus.results.detector import AnomalyDetector
+from pointadplus.results.regions import Region
+from pointadplus.zero_shot.words import named_regions
 
 METHODS: Mapping[str, Callable[[], AnomalyDetector]] = {
     "pointad+": ZeroShotDetector,

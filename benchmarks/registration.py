@@ -26,7 +26,7 @@ from torch import Tensor
 from pointadplus.data import open_dataset
 from pointadplus.geometry.alignment import Reference
 from pointadplus.geometry.registration import Transform
-from pointadplus.synthesis.corpus import free_turn
+from pointadplus.learning.synthesis.corpus import free_turn
 
 Aligner = Callable[[Tensor], Transform]
 VOXEL = 0.02  # of the diagonal, as Open3D's tutorial on global registration takes it for a room-sized scan

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pointadplus import PointCloud, TriangleMesh
+from pointadplus.learning.synthesis.shapes import sample_shape
 from pointadplus.render import MultiViewRenderer, contact_sheet
-from pointadplus.synthesis.shapes import sample_shape
 
 CHANNELS = ("headlight", "depth", "normal_x", "normal_y", "normal_z", "mask")
 

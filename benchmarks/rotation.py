@@ -16,10 +16,10 @@ import torch
 from real_objects import machine
 
 from pointadplus import PointCloud, ZeroShotDetector
-from pointadplus.observation import Observer
+from pointadplus.learning.synthesis.corpus import CorpusConfig, sample_object
+from pointadplus.learning.synthesis.shapes import HELD_OUT
 from pointadplus.render import MultiViewRenderer
-from pointadplus.synthesis.corpus import CorpusConfig, sample_object
-from pointadplus.synthesis.shapes import HELD_OUT
+from pointadplus.zero_shot.observation import Observer
 
 
 def rotations(count: int) -> torch.Tensor:

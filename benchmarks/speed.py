@@ -13,7 +13,7 @@ import torch
 from real_objects import machine
 
 from pointadplus import PointCloud, ZeroShotDetector
-from pointadplus.synthesis.shapes import sample_shape
+from pointadplus.learning.synthesis.shapes import sample_shape
 
 
 def main() -> None:

@@ -15,12 +15,12 @@ from pathlib import Path
 from real_objects import machine
 
 from pointadplus.data import open_dataset
-from pointadplus.model import ModelConfig
-from pointadplus.observation import ObservationConfig
-from pointadplus.synthesis.corpus import TRAINING_FAMILIES
-from pointadplus.synthesis.dataset import SyntheticConfig, write_dataset
-from pointadplus.training.config import DataConfig, TrainConfig
-from pointadplus.training.run import train
+from pointadplus.learning.synthesis.corpus import TRAINING_FAMILIES
+from pointadplus.learning.synthesis.dataset import SyntheticConfig, write_dataset
+from pointadplus.learning.training.config import DataConfig, TrainConfig
+from pointadplus.learning.training.run import train
+from pointadplus.zero_shot.model import ModelConfig
+from pointadplus.zero_shot.observation import ObservationConfig
 
 
 def main() -> None:

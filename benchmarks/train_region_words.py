@@ -27,18 +27,18 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from pointadplus import ZeroShotDetector
-from pointadplus.clip.files import read_safetensors, write_tensors
 from pointadplus.cloud import PointCloud
 from pointadplus.data import Sample, open_dataset
 from pointadplus.errors import ConfigError
 from pointadplus.geometry.neighbors import interpolate, knn
-from pointadplus.naming import TEMPERATURE, part_vector
-from pointadplus.naming.reader import EMBEDDED, FORMAT, RegionReader
+from pointadplus.io.tensors import read_safetensors, write_tensors
+from pointadplus.learning.synthesis.corpus import TRAINING_FAMILIES
+from pointadplus.learning.synthesis.shapes import HELD_OUT
+from pointadplus.learning.synthesis.specimens import GOOD, make_specimen, scan_cloud
 from pointadplus.prompts.templates import CAPTION, DEFECT_KINDS, DEFECT_STATES
-from pointadplus.regions import find_regions
-from pointadplus.synthesis.corpus import TRAINING_FAMILIES
-from pointadplus.synthesis.shapes import HELD_OUT
-from pointadplus.synthesis.specimens import GOOD, make_specimen, scan_cloud
+from pointadplus.results.regions import find_regions
+from pointadplus.zero_shot.region_reader import EMBEDDED, FORMAT, RegionReader
+from pointadplus.zero_shot.words import TEMPERATURE, part_vector
 
 FIRST = 7_000_000  # seed of the first object
 POINTS = (10_000, 40_000)

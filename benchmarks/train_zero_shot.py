@@ -23,19 +23,19 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from pointadplus.clip.backbone import Backbone
 from pointadplus.clip.weights import load_backbone
-from pointadplus.detector import ZeroShotConfig, ZeroShotDetector
 from pointadplus.geometry.descriptors import DESCRIPTORS
-from pointadplus.model import ModelConfig, PointADPlus
-from pointadplus.observation import Observer
+from pointadplus.io.checkpoint import load_checkpoint, save_checkpoint
+from pointadplus.learning.synthesis.corpus import CorpusConfig
+from pointadplus.learning.synthesis.shapes import HELD_OUT
+from pointadplus.learning.training.config import OptimizationConfig
+from pointadplus.learning.training.lessons import Lesson, LessonCache, load_lesson
+from pointadplus.learning.training.pairs import pair_stream, pairs_of
+from pointadplus.learning.training.pretraining import Average
+from pointadplus.learning.training.trainer import PromptTrainer, calibrate_descriptors, set_rates
 from pointadplus.prompts.learner import PromptConfig
-from pointadplus.synthesis.corpus import CorpusConfig
-from pointadplus.synthesis.shapes import HELD_OUT
-from pointadplus.training.checkpoint import load_checkpoint, save_checkpoint
-from pointadplus.training.config import OptimizationConfig
-from pointadplus.training.lessons import Lesson, LessonCache, load_lesson
-from pointadplus.training.pairs import pair_stream, pairs_of
-from pointadplus.training.pretraining import Average
-from pointadplus.training.trainer import PromptTrainer, calibrate_descriptors, set_rates
+from pointadplus.zero_shot.detector import ZeroShotConfig, ZeroShotDetector
+from pointadplus.zero_shot.model import ModelConfig, PointADPlus
+from pointadplus.zero_shot.observation import Observer
 
 FIGURES = "O", "P", "P pooled", "AP"  # in the order of `figures`
 PARTS = "symmetry", "pool"  # that a trial can leave out
@@ -188,7 +188,7 @@ def main() -> None:
         "views_per_second": round(made * len(observer.renderer.rotations) / seconds, 1),
         "workers": arguments.workers,
         **told,
-        "source": "synthetic objects only (pointadplus.synthesis)",
+        "source": "synthetic objects only (pointadplus.learning.synthesis)",
         "backbone_digest": backbone.digest,
     }
     backbone.to("cpu")

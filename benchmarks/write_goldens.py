@@ -1,4 +1,4 @@
-"""Write the golden scores that tests/test_embedded.py compares with; run after the weights changed.
+"""Write the golden scores that tests/zero_shot/test_embedded.py compares with; run after the weights changed.
 
 python benchmarks/write_goldens.py
 """
@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 
 from pointadplus import ZeroShotDetector
-from pointadplus.synthesis.corpus import CorpusConfig, sample_pair
-from pointadplus.synthesis.shapes import HELD_OUT
+from pointadplus.learning.synthesis.corpus import CorpusConfig, sample_pair
+from pointadplus.learning.synthesis.shapes import HELD_OUT
 
 
 def main() -> None:

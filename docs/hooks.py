@@ -12,7 +12,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from typer.cli import get_docs_for_click
 
-from pointadplus.cli import app
+from pointadplus.apps.cli import app
 
 ROOT = Path(__file__).parents[1]
 # Files outside docs/ that are pages of the site, and their places there.

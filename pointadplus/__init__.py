@@ -12,19 +12,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .calibration import Calibration
+    from .apps.estimator import AnomalyEstimator
     from .cloud import PointCloud
-    from .detection import AnomalyDetector, Detection
-    from .detector import ZeroShotDetector
     from .errors import PointADPlusError
-    from .explanation import best_view
-    from .io import read_cloud, write_cloud
-    from .mesh import TriangleMesh, read_mesh
-    from .regions import Region
+    from .io import TriangleMesh, read_cloud, read_mesh, write_cloud
+    from .report import write_report
+    from .results.calibration import Calibration
+    from .results.detection import Detection
+    from .results.detector import AnomalyDetector
+    from .results.regions import Region
+    from .zero_shot.detector import ZeroShotDetector
+    from .zero_shot.explanation import best_view
+    from .zero_shot.words import named_regions
 
 __version__ = "0.1.0"
+_HOMES = {
+    "AnomalyDetector": "results.detector",
+    "AnomalyEstimator": "apps.estimator",
+    "Calibration": "results.calibration",
+    "Detection": "results.detection",
+    "PointADPlusError": "errors",
+    "PointCloud": "cloud",
+    "Region": "results.regions",
+    "TriangleMesh": "io",
+    "ZeroShotDetector": "zero_shot.detector",
+    "best_view": "zero_shot.explanation",
+    "named_regions": "zero_shot.words",
+    "read_cloud": "io",
+    "read_mesh": "io",
+    "write_cloud": "io",
+    "write_report": "report",
+}
 __all__ = [
     "AnomalyDetector",
+    "AnomalyEstimator",
     "Calibration",
     "Detection",
     "PointADPlusError",
@@ -34,25 +55,12 @@ __all__ = [
     "ZeroShotDetector",
     "__version__",
     "best_view",
+    "named_regions",
     "read_cloud",
     "read_mesh",
     "write_cloud",
+    "write_report",
 ]
-
-_HOMES = {
-    "AnomalyDetector": "detection",
-    "Calibration": "calibration",
-    "Detection": "detection",
-    "PointADPlusError": "errors",
-    "PointCloud": "cloud",
-    "Region": "regions",
-    "TriangleMesh": "mesh",
-    "ZeroShotDetector": "detector",
-    "best_view": "explanation",
-    "read_cloud": "io",
-    "read_mesh": "mesh",
-    "write_cloud": "io",
-}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
 """`python -m pointadplus`, which is also what `accelerate launch -m pointadplus` runs."""
 
-from .cli import app
+from .apps.cli import app
 
 if __name__ == "__main__":
     app()

@@ -10,10 +10,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from pointadplus import cli
+from pointadplus.apps import cli
 from pointadplus.cloud import PointCloud
-from pointadplus.detection import AnomalyDetector, Detection
 from pointadplus.io import write_cloud
+from pointadplus.results.detection import Detection
+from pointadplus.results.detector import AnomalyDetector
 
 
 class MeanHeight(AnomalyDetector):

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from pointadplus.clip import BackboneConfig, build_backbone, load_backbone, save_backbone
-from pointadplus.detector import ZeroShotConfig, ZeroShotDetector
-from pointadplus.model import ModelConfig, PointADPlus
-from pointadplus.observation import ObservationConfig
 from pointadplus.prompts.learner import PromptConfig
+from pointadplus.zero_shot.detector import ZeroShotConfig, ZeroShotDetector
+from pointadplus.zero_shot.model import ModelConfig, PointADPlus
+from pointadplus.zero_shot.observation import ObservationConfig
 
 CHANNELS = ("headlight", "depth", "variation", "offset")
 OBSERVATION = ObservationConfig(nodes=256, support=900, samples=2, views="sphere4")

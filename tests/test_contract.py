@@ -10,9 +10,10 @@ import torch
 
 from baselines import MVR, FPFHMemoryBank, MVRConfig, Reg2Inv, Reg2InvConfig, SurfaceDeviation
 from baselines.memory_bank import MemoryBankConfig
-from pointadplus.detection import AnomalyDetector, Detection
-from pointadplus.detector import ZeroShotDetector
 from pointadplus.errors import CloudError, ConfigError, WeightsError
+from pointadplus.results.detection import Detection
+from pointadplus.results.detector import AnomalyDetector
+from pointadplus.zero_shot.detector import ZeroShotDetector
 from tests.small import small_detector
 
 

@@ -21,11 +21,11 @@ import typer
 from typer.testing import CliRunner
 
 from baselines import SurfaceDeviation
-from pointadplus import cli
+from pointadplus.apps import cli
 from pointadplus.cloud import PointCloud
 from pointadplus.config import read_toml
 from pointadplus.io import write_cloud
-from pointadplus.training.config import TrainConfig
+from pointadplus.learning.training.config import TrainConfig
 
 try:
     import tomllib
@@ -46,17 +46,17 @@ ONLY_READ = {
     r"make ": "installs",
     r"\.venv/bin/": "needs what make dev installs",
     r"(OMP_NUM_THREADS=\d+ )?python benchmarks/": "minutes to hours, and data that have to be had first",
-    r"(RAY_ADDRESS=\S+ )?pointadplus score .*--engine ray": "starts Ray, or needs a cluster; tests/test_ray.py",
-    r"(OMP_NUM_THREADS=\d+ )?pointadplus serve": "serves until it is stopped; tests/test_service.py",
+    r"(RAY_ADDRESS=\S+ )?pointadplus score .*--engine ray": "starts Ray, or needs a cluster; tests/apps/test_ray.py",
+    r"(OMP_NUM_THREADS=\d+ )?pointadplus serve": "serves until it is stopped; tests/apps/test_serve.py",
     r"accelerate launch": "several devices",
-    r"pointadplus protocol": "tests/test_reproduce.py runs these, on small data of the same layouts",
-    r"pointadplus train ": "trains for minutes; tests/test_training_run.py",
-    r"pointadplus datasets make DIR": "a benchmark of hundreds of clouds; tests/test_synthetic_data.py",
-    r"pointadplus evaluate .*--root DIR": "a data set that has to be had first; tests/test_benchmark.py",
-    r"pointadplus (fit|evaluate) --method (mvr|reg2inv)": "trains for minutes; tests/test_mvr.py and test_reg2inv.py",
-    r"pointadplus demo": "20,000 points a scan; tests/test_cli.py",
-    r"from baselines import MVR, MVRConfig": "trains for minutes, and needs the hub; tests/test_mvr.py",
-    r"from baselines import Reg2Inv, Reg2InvConfig": "trains for minutes; tests/test_reg2inv.py",
+    r"pointadplus protocol": "tests/learning/test_reproduce.py runs these, on small data of the same layouts",
+    r"pointadplus train ": "trains for minutes; tests/learning/test_training_run.py",
+    r"pointadplus datasets make DIR": "a benchmark of hundreds of clouds; tests/learning/test_synthetic_data.py",
+    r"pointadplus evaluate .*--root DIR": "a data set that has to be had first; tests/evaluation/test_benchmark.py",
+    r"pointadplus (fit|evaluate) --method (mvr|reg2inv)": "minutes; tests/baselines/test_mvr.py and test_reg2inv.py",
+    r"pointadplus demo": "20,000 points a scan; tests/apps/test_cli.py",
+    r"from baselines import MVR, MVRConfig": "trains for minutes, and needs the hub; tests/baselines/test_mvr.py",
+    r"from baselines import Reg2Inv, Reg2InvConfig": "trains for minutes; tests/baselines/test_reg2inv.py",
 }
 _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"`([^`]+)`")

@@ -20,28 +20,18 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 
-# A room imports rooms of lower floors and its own. Packages and single files are rooms alike.
-FLOORS = (
-    ("errors", "cloud", "geometry", "config", "files", "palette"),
-    ("render", "clip", "io", "mesh", "detection", "regions", "calibration"),
-    ("prompts", "data", "synthesis", "observation"),
-    ("model", "fusion", "explanation", "colors", "naming", "record"),
-    ("training", "evaluation", "report", "detector", "batch", "methods"),
-    ("protocols", "doctor", "serve", "estimator"),
-    ("cli",),
-    ("__main__",),
-)
-FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+# The house, from the ground up: a room imports rooms that stand before it and its own modules, and nothing else.
+ROOMS = (
+    "errors", "config", "cloud", "geometry", "io", "render", "data", "clip", "prompts", "results", "zero_shot",
+    "evaluation", "report", "learning", "apps", "__main__",
+)  # fmt: skip
 
 
 def imported(name: str, path: Path) -> set[str]:
-    """Modules of the package that a module imports, inside functions too, but not those for type checkers alone."""
+    """Modules of the project that a module imports, inside functions and for type checkers, too."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     found = set()
-
-    def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            return
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -50,10 +40,6 @@ def imported(name: str, path: Path) -> set[str]:
             for alias in node.names:
                 inner = f"{base}.{alias.name}"
                 found.add(inner if inner in MODULES else base)
-        for child in ast.iter_child_nodes(node):
-            visit(child)
-
-    visit(ast.parse(path.read_text("utf-8")))
     return {module for module in found if module.split(".")[0] in ("pointadplus", "baselines")} - {name}
 
 
@@ -61,34 +47,38 @@ GRAPH = {name: imported(name, path) for name, path in MODULES.items()}
 
 
 def room(module: str) -> str:
-    return module.split(".")[1] if "." in module else "pointadplus"
+    return module.split(".")[1] if "." in module else module
 
 
 def test_the_graph_is_read_right() -> None:
     assert "pointadplus.errors" in GRAPH["pointadplus.cloud"]
-    assert "pointadplus.io" in GRAPH["pointadplus.detection"]  # imported inside a function
+    assert "pointadplus.render" in GRAPH["pointadplus.apps.cli"]  # inside a function
+    assert "pointadplus.results.detector" in GRAPH["pointadplus.apps.cli"]  # for type checkers alone
     assert "pointadplus.cloud" in GRAPH["pointadplus.render.renderer"]  # two dots
 
 
-def test_every_room_has_a_floor() -> None:
-    assert {room(name) for name in MODULES} - {"pointadplus"} <= FLOOR.keys()
+def test_the_rooms_are_those_of_the_house() -> None:
+    assert {room(name) for name in MODULES} == {"pointadplus", *ROOMS}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES.keys() - {"pointadplus"}))
 def test_imports_run_down(name: str) -> None:
-    allowed_root = room(name) in ("cli", "__main__")  # for the version
-    above = {
-        module
-        for module in GRAPH[name]
-        if (module == "pointadplus" and not allowed_root)
-        or module.startswith("baselines")
-        or FLOOR.get(room(module), -1) > FLOOR[room(name)]
-    }
+    own = ROOMS.index(room(name))
+    allowed = {"pointadplus"} if room(name) == "apps" else set()  # for the version
+    above = {m for m in GRAPH[name] - allowed if room(m) not in ROOMS[: own + 1]}
     assert not above, f"{name} imports {sorted(above)}"
 
 
 def test_no_two_files_import_each_other() -> None:
     TopologicalSorter(GRAPH).prepare()  # CycleError names the cycle
+
+
+def test_baselines_import_nothing_that_learns_on_other_objects_or_is_started() -> None:
+    folder = PACKAGE.parent / "baselines"
+    graph = {path: imported(f"baselines.{path.stem}", path) for path in folder.rglob("*.py")}
+    assert {"pointadplus.errors", "pointadplus.results.detector"} <= set().union(*graph.values())
+    high = {path: {m for m in found if room(m) in ("learning", "apps", "pointadplus")} for path, found in graph.items()}
+    assert not {path: found for path, found in high.items() if found}
 
 
 SILENT_IMPORT = """
@@ -137,6 +127,6 @@ def test_importing_is_silent(tmp_path: Path) -> None:
 
 
 def test_the_command_line_does_not_wait_for_torch() -> None:
-    code = "import sys, pointadplus.cli; sys.exit(bool({'torch', 'numpy', 'open_clip'} & set(sys.modules)))"
+    code = "import sys, pointadplus.apps.cli; sys.exit(bool({'torch', 'numpy', 'open_clip'} & set(sys.modules)))"
     environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

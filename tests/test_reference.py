@@ -11,10 +11,10 @@ from torch import Tensor
 from pointadplus import PointCloud, ZeroShotDetector
 from pointadplus.clip import Backbone, BackboneConfig, build_backbone
 from pointadplus.clip.surgery import dense_tokens, embed_patches
-from pointadplus.detector import ZeroShotConfig
-from pointadplus.model import ModelConfig, build_model
-from pointadplus.observation import ObservationConfig
 from pointadplus.prompts.learner import PromptLearner, state_probabilities
+from pointadplus.zero_shot.detector import ZeroShotConfig
+from pointadplus.zero_shot.model import ModelConfig, build_model
+from pointadplus.zero_shot.observation import ObservationConfig
 from tests.reference.vv_attention import vv_attention
 
 pytestmark = pytest.mark.slow

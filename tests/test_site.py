@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 
-from pointadplus.cli import app
+from pointadplus.apps.cli import app
 
 pytest.importorskip("mkdocs", reason="the site needs mkdocs, of the extra docs")
 pytest.importorskip("mkdocstrings", reason="the site needs mkdocstrings, of the extra docs")
@@ -85,11 +85,11 @@ def test_every_room_has_a_page_of_its_public_names(site: Path) -> None:
     for name in ("detection.Detection.regions", "render.MultiViewRenderer", "geometry.symmetry_descriptors"):
         assert f'id="pointadplus.{name}"' in page(site, f"api/{name.split('.')[0]}.html"), name
     assert 'id="baselines.surface_deviation.SurfaceDeviation"' in page(site, "api/baselines.html")
-    assert "pointadplus.detection._" not in page(site, "api/detection.html")
+    assert "pointadplus.results.detection._" not in page(site, "api/results.html")
 
 
 def test_shapes_read_as_they_are_written(site: Path) -> None:
-    assert 'point_scores: Float[Tensor, "m"]' in plain(page(site, "api/detection.html"))
+    assert 'point_scores: Float[Tensor, "m"]' in plain(page(site, "api/results.html"))
     assert 'Float[Tensor, "v 3 3"]' in plain(page(site, "api/render.html"))
 
 

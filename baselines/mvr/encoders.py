@@ -13,9 +13,9 @@ from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import Tensor, nn
 
 from pointadplus.clip.backbone import multiplies_bfloat16
-from pointadplus.clip.files import check_finite, read_safetensors
 from pointadplus.clip.weights import load_backbone
 from pointadplus.errors import ConfigError, WeightsError
+from pointadplus.io.tensors import check_finite, read_safetensors
 
 from .network import target_layers
 from .waves import WaveEncoder

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pointadplus.detection import FitProgress
+from pointadplus.results.detector import FitProgress
 
 from .config import MVRConfig
 from .encoders import Encoder

@@ -14,10 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pointadplus.clip.files import read_safetensors, write_tensors
 from pointadplus.cloud import PointCloud
-from pointadplus.detection import AnomalyDetector, Detection, FitProgress, as_cloud
 from pointadplus.errors import ConfigError, WeightsError
+from pointadplus.io import as_cloud
+from pointadplus.io.tensors import read_safetensors, write_tensors
+from pointadplus.results.detection import Detection
+from pointadplus.results.detector import AnomalyDetector, FitProgress
 
 from .config import Reg2InvConfig
 from .memory import Memory, Observation

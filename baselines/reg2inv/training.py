@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from pointadplus.detection import FitProgress
 from pointadplus.errors import ConfigError, WeightsError
-from pointadplus.training.checkpoint import load_checkpoint, save_checkpoint
+from pointadplus.io.checkpoint import load_checkpoint, save_checkpoint
+from pointadplus.results.detector import FitProgress
 
 from .config import Reg2InvConfig, TrainingConfig
 from .model import CloudInput, Reg2InvNet, build_network, cloud_input

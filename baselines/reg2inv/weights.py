@@ -10,9 +10,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pointadplus.clip.files import check_finite, read_safetensors, write_tensors
 from pointadplus.config import from_table
 from pointadplus.errors import ConfigError, WeightsError
+from pointadplus.io.tensors import check_finite, read_safetensors, write_tensors
 
 from .config import Reg2InvConfig
 from .model import Reg2InvNet, build_network

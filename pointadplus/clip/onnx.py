@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import ConfigError
-from ..files import write_whole
+from ..io.atomic import write_whole
 
 if TYPE_CHECKING:
     from .backbone import Backbone

@@ -23,9 +23,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import ConfigError, WeightsError
+from ..io.tensors import check_finite, read_safetensors
 from .architecture import BackboneConfig
 from .backbone import Backbone, state_digest
-from .files import ROWS, TABLE, assemble, card_digest, check_finite, read_safetensors, unpack_rows
+from .files import ROWS, TABLE, assemble, card_digest, unpack_rows
 from .store import stored_weights
 
 EMBEDDED = "assets/embedded.safetensors"

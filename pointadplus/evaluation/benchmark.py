@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..cloud import PointCloud
 from ..data import Dataset, Sample
-from ..detection import Detection
 from ..errors import ConfigError, DatasetError
+from ..results.detection import Detection
 from .aupro import cloud_regions, image_regions
 from .histogram import FEWEST_BINS, Triple
 from .metrics import auroc, average_precision, f1_max

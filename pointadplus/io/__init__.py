@@ -1,6 +1,6 @@
 """Reading and writing clouds, and objects of other libraries in and out.
 
-`read_cloud`, `write_cloud`; `from_object`, `to_open3d`, `to_trimesh`.
+`read_cloud`, `read_mesh`, `write_cloud`; `from_object`, `to_open3d`, `to_trimesh`; `as_cloud`, for whatever a user has.
 
 A reader of `tables`, `pcd`, `ply` or `meshes` turns bytes into the `RawCloud` of `formats`; `reading` guards it, and
 `sampling` makes a `PointCloud` of what it found.
@@ -8,7 +8,19 @@ A reader of `tables`, `pcd`, `ply` or `meshes` turns bytes into the `RawCloud` o
 
 from .exchange import to_open3d, to_trimesh
 from .objects import from_object
-from .reading import READABLE, read_cloud
+from .reading import READABLE, as_cloud, read_cloud
+from .triangle_mesh import TriangleMesh, read_mesh
 from .writing import WRITABLE, write_cloud
 
-__all__ = ["READABLE", "WRITABLE", "from_object", "read_cloud", "to_open3d", "to_trimesh", "write_cloud"]
+__all__ = [
+    "READABLE",
+    "WRITABLE",
+    "TriangleMesh",
+    "as_cloud",
+    "from_object",
+    "read_cloud",
+    "read_mesh",
+    "to_open3d",
+    "to_trimesh",
+    "write_cloud",
+]

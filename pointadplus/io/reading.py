@@ -1,11 +1,11 @@
-"""Reading files, guarded: `read_cloud`, and `read_file`, on which `read_mesh` stands too."""
+"""Reading, guarded: `read_cloud`, `as_cloud` of whatever is at hand, and `read_file`, on which `read_mesh` stands."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ..cloud import PointCloud
 from ..errors import CloudError, CloudReadError
 from .formats import MAX_INFLATED, RawCloud, inflating_at_most
 from .meshes import read_off, read_scene
+from .objects import from_object
 from .pcd import read_pcd
 from .ply import read_ply
 from .sampling import check_sampling, to_cloud
@@ -70,6 +71,25 @@ def read_cloud(
 
     with inflating_at_most(MAX_INFLATED if max_points is None else max_points * _BYTES_A_POINT):
         return read_file(path, READABLE, build)
+
+
+def as_cloud(source: Any) -> PointCloud:
+    """A `PointCloud` from a path, an array or tensor, a `PointCloud`, or an Open3D or trimesh object.
+
+    Meshes are sampled, with a fixed seed (see `from_object`).
+
+    Raises:
+        CloudError: nothing that can be read as points.
+    """
+
+    if isinstance(source, PointCloud):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return read_cloud(source)
+    module = type(source).__module__.split(".")[0]
+    if module in ("open3d", "trimesh"):
+        return from_object(source)
+    return PointCloud.create(source)
 
 
 def read_file(

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import ConfigError
-from .view_sets import view_rotations as view_rotations  # found here too, beside the cameras that take them
+from .view_sets import view_rotations as view_rotations
 
 _PART = 1 << 17  # points that are handled at a time, in the cache
 TAN_HALF_FOV = math.tan(math.radians(30.0))  # a vertical field of view of 60°, as in PointAD

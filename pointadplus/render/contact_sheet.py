@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..cloud import PointCloud
 from ..errors import CloudWriteError, ConfigError
-from ..mesh import TriangleMesh
+from ..io import TriangleMesh
 from .renderer import MultiViewRenderer, RenderConfig
 
 

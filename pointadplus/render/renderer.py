@@ -12,7 +12,7 @@ from torch import Tensor
 from ..cloud import PointCloud
 from ..geometry.normals import estimate_normals
 from ..geometry.spacing import point_spacing
-from ..mesh import TriangleMesh
+from ..io import TriangleMesh
 from .cameras import Cameras, frame_cameras, view_rotations
 from .config import RenderConfig
 from .drawing import draw

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from pointadplus.synthesis.solids import Field
-from pointadplus.synthesis.surface import BOUND, value_and_gradient
+from pointadplus.learning.synthesis.solids import Field
+from pointadplus.learning.synthesis.surface import BOUND, value_and_gradient
 
 
 def polygon_distance(corners: list[tuple[float, float]], u: float, v: float) -> float:

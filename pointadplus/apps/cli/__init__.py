@@ -1,0 +1,299 @@
+"""The command line: scoring, calibrating, fitting, training and evaluating, and what is around them."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ... import __version__
+from .datasets import datasets
+from .folders import EngineName, FolderOptions, Workers, calibrate_on, score_folder
+from .output import (
+    make_folder,
+    named_folder,
+    progress_bar,
+    refuse_overwriting,
+    reported_errors,
+    stage_bar,
+    whole_number,
+    write_text,
+)
+from .regions import RegionOptions, Words, split_words
+from .score import FileOptions, score_files
+from .serve import Host, MaxBytes, MaxPoints, Port, Queue, ServeConfig, Timeout, serve_with
+from .weights import weights as weights_commands
+
+# Rooms that pull in torch are imported inside the commands, so that --help answers at once.
+if TYPE_CHECKING:
+    from ...results.detector import AnomalyDetector
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Find and locate anomalies in point clouds and meshes."
+)
+app.add_typer(datasets, name="datasets")
+app.add_typer(weights_commands, name="weights")
+
+Files = Annotated[
+    list[Path], typer.Argument(help="Clouds or meshes: pcd, ply, xyz, csv, npy, obj, stl, ...; or one folder of them.")
+]
+Weights = Annotated[
+    str, typer.Option("--weights", "--model", help="'embedded', or a file that `train` or `fit` wrote.")
+]
+
+CalibrationFile = Annotated[Path | None, typer.Option(help="What `calibrate` wrote: p-values and verdicts.")]
+Threshold = Annotated[
+    float | None, typer.Option(min=0.0, help="Point score of a region; the calibrated one, or 0.5, if left out.")
+]
+
+
+@app.command()
+def score(
+    files: Files,
+    out: Annotated[
+        Path | None, typer.Option(help="Write one JSON line a file, as it is scored; of a folder: the folder for them.")
+    ] = None,
+    points: Annotated[Path | None, typer.Option(help="Write each cloud with its scores as PLY here.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report; of a folder, of its 20 highest.")] = None,
+    weights: Weights = "embedded",
+    profile: Annotated[bool, typer.Option(help="Print each stage's share of the time.")] = False,
+    calibration: CalibrationFile = None,
+    regions: Annotated[bool, typer.Option("--regions", help="Measure anomalous regions, into the JSON lines.")] = False,
+    regions_csv: Annotated[Path | None, typer.Option(help="Write a table of the regions, a row each.")] = None,
+    regions_ply: Annotated[Path | None, typer.Option(help="Write each cloud, painted by region, as PLY here.")] = None,
+    threshold: Threshold = None,
+    words: Words = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on with what comes into the folder.")] = False,
+    settle: Annotated[float, typer.Option(help="Seconds that a file must stay as it is, to be watched.")] = 2.0,
+    verify: Annotated[bool, typer.Option("--verify", help="Of a folder: compare contents, not times.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Of a folder: score again what failed before.")] = False,
+    engine: EngineName = "local",
+    workers: Workers = None,
+) -> None:
+    """Score files, one line each: path, tab, object score. Exit code 1 if any failed; the others are scored still.
+
+    Of a folder, what has a record in OUT/journal.jsonl already is not scored again: a run that was killed goes on.
+    """
+    wanted = RegionOptions(regions, regions_csv, regions_ply, threshold, split_words(words))
+    options = FolderOptions(watch, settle, verify, retry, engine, workers, report)
+    with reported_errors():
+        options.check(files, out)
+    if watch or any(file.is_dir() for file in files):
+        if len(files) != 1 or out is None or points or profile:
+            message = "a folder is scored alone, into --out, without --points and --profile"
+            typer.echo(f"error: {message}", err=True)
+            raise typer.Exit(2)
+        with reported_errors():
+            good = score_folder(partial(_calibrated, weights, calibration), files[0], out, wanted, options)
+        raise typer.Exit(0 if good else 1)
+    for folder, option in ((points, "--points"), (regions_ply, "--regions-ply")):
+        if folder is not None:
+            refuse_overwriting(files, folder, option)
+    with reported_errors():
+        detector = _calibrated(weights, calibration)
+        good = score_files(detector, files, wanted, FileOptions(out, points, report, profile))
+    if not good:
+        raise typer.Exit(1)
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    weights: Weights = "embedded",
+    calibration: CalibrationFile = None,
+    threshold: Threshold = None,
+    max_bytes: MaxBytes = ServeConfig.max_bytes,
+    max_points: MaxPoints = ServeConfig.max_points,
+    queue: Queue = ServeConfig.queue,
+    timeout: Timeout = ServeConfig.timeout,
+    words: Words = None,
+) -> None:
+    """Score over HTTP: POST /score and /report, GET /health and /metrics. No one is asked who they are."""
+    with reported_errors():
+        config = ServeConfig(max_bytes, max_points, queue, timeout, threshold, split_words(words))
+        serve_with(_calibrated(weights, calibration), config, host, port)
+
+
+@app.command()
+def fit(
+    normals: Annotated[list[Path], typer.Option(help="A folder of normal scans of one part, or a scan; repeatable.")],
+    out: Annotated[Path, typer.Option(help="The file to write, for `score --model`.")],
+    method: Annotated[
+        str, typer.Option(help="surface-deviation, fpfh-memory-bank, mvr or reg2inv.")
+    ] = "surface-deviation",
+    config: Annotated[Path | None, typer.Option(help="TOML of the method's config.")] = None,
+) -> None:
+    """Learn a part from a few normal scans of it."""
+    from .fit import few_shot_detector, fit_on
+
+    with reported_errors():
+        fit_on(few_shot_detector(method, config), normals, out)
+
+
+@app.command()
+def calibrate(
+    normals: Annotated[Path, typer.Option(help="Folder of normal scans that the detector was not fitted on.")],
+    out: Annotated[Path, typer.Option(help="The JSON file to write.")] = Path("calibration.json"),
+    false_alarm_rate: Annotated[float, typer.Option(help="Of normal scans; 0.01 takes 99 of them.")] = 0.01,
+    weights: Weights = "embedded",
+) -> None:
+    """Find from normal scans when a score is an alarm, and say what can be promised."""
+    with reported_errors():
+        good = calibrate_on(_detector(weights), normals, out, false_alarm_rate)
+    raise typer.Exit(0 if good else 1)
+
+
+@app.command()
+def render(
+    file: Annotated[Path, typer.Argument(help="A cloud or a mesh.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The picture to write, .png or .jpg.")] = Path("views.png"),
+    views: Annotated[str, typer.Option(help="pointad9, cpmf27, faces6, or sphere12 and the like.")] = "pointad9",
+    size: Annotated[int, typer.Option(help="Side of a view in pixels.")] = 336,
+    mesh: Annotated[bool, typer.Option("--mesh", help="Draw a mesh's triangles, not points sampled on it.")] = False,
+    supersample: Annotated[int, typer.Option(help="Render that many times larger, for smooth edges.")] = 1,
+) -> None:
+    """Draw a contact sheet: a column a view; shading, depth and normals."""
+    from ...io import read_cloud, read_mesh
+    from ...render import RenderConfig, save_contact_sheet
+
+    with reported_errors():
+        config = RenderConfig(views=views, image_size=size, supersample=supersample)
+        save_contact_sheet(read_mesh(file) if mesh else read_cloud(file), out, config)
+    typer.echo(out)
+
+
+@app.command()
+def evaluate(
+    dataset: Annotated[str, typer.Option(help="Layout of the data, see `datasets list`.")],
+    root: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    method: Annotated[
+        str, typer.Option(help="zero-shot, or a few-shot method as `fit` has them, fitted to each category.")
+    ] = "zero-shot",
+    config: Annotated[Path | None, typer.Option(help="TOML of a few-shot method's config.")] = None,
+    categories: Annotated[str | None, typer.Option(help="Comma-separated; all if left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the result as JSON.")] = None,
+    weights: Weights = "embedded",
+    rgb: Annotated[bool, typer.Option("--rgb", help="Read colours, too; the backbone must see them.")] = False,
+) -> None:
+    """Measure a method: object AUROC, point AUROC and point AP, a category and a kind of defect each, as markdown."""
+    from ...data import open_dataset
+    from ...evaluation import evaluate as run
+    from .fit import few_shot_detector
+
+    with reported_errors():
+        data = open_dataset(dataset, root)
+        detector = _detector(weights) if method == "zero-shot" else few_shot_detector(method, config)
+        wanted = None if categories is None else [name.strip() for name in categories.split(",")]
+        with progress_bar() as progress:
+            task = progress.add_task("evaluating", total=None)
+            result = run(
+                detector,
+                data,
+                categories=wanted,
+                rgb=rgb,
+                progress=lambda done, total, _: progress.update(task, completed=done, total=total),
+            )
+        if out is not None:
+            write_text(out, result.to_json() + "\n")
+    typer.echo(result.to_markdown())
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="TOML of a TrainConfig.", show_default=False)],
+    run: Annotated[Path, typer.Option(help="Folder for checkpoint, log and result; a killed run goes on there.")],
+    cache: Annotated[Path | None, typer.Option(help="Folder for what the backbone sees; runs may share it.")] = None,
+) -> None:
+    """Learn prompts and G-aggregation on labelled objects. Prints the path of the weights, for `--weights`."""
+    from ...config import read_toml
+    from ...learning.training.config import TrainConfig
+    from ...learning.training.run import train as learn
+
+    with reported_errors(), stage_bar() as report:
+        typer.echo(learn(read_toml(TrainConfig, config), run, cache=cache, report=report))
+
+
+@app.command()
+def protocol(
+    config: Annotated[Path, typer.Argument(help="TOML of a TrainConfig; its data are replaced.", show_default=False)],
+    train_on: Annotated[list[str], typer.Option(help="DATASET:CLASS,CLASS; once for each model.")],
+    test_on: Annotated[list[str], typer.Option(help="DATASET or DATASET:CLASS,CLASS.")],
+    root: Annotated[list[str], typer.Option(help="DATASET=FOLDER.")],
+    out: Annotated[Path, typer.Option(help="Folder for the runs and protocol.json.")],
+    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0",
+    rgb: Annotated[bool, typer.Option("--rgb", help="Read colours at test time; the backbone must see them.")] = False,
+) -> None:
+    """Train on some classes, score others, and print a table; classes learnt on are never scored."""
+    from ...config import read_toml
+    from ...learning.protocols import Source, run_protocol
+    from ...learning.training.config import TrainConfig
+
+    with reported_errors(), stage_bar() as report:
+        learnt, scored = ([Source.parse(text) for text in texts] for texts in (train_on, test_on))
+        roots: dict[str, str | Path] = dict(named_folder(text) for text in root)
+        numbers = [whole_number(text) for text in seeds.split(",")]
+        base = read_toml(TrainConfig, config)
+        result = run_protocol(base, learnt, scored, roots, out, seeds=numbers, rgb=rgb, report=report)
+        write_text(out / "protocol.json", result.to_json() + "\n")
+    typer.echo(result.to_markdown())
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the scans and the report.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Which objects; 5 is a clear case.")] = 5,
+) -> None:
+    """Make a healthy and a damaged object in code, score both with the embedded weights and write the report."""
+    from ...cloud import PointCloud
+    from ...io import write_cloud
+    from ...learning.synthesis.corpus import CorpusConfig, sample_pair
+    from ...learning.synthesis.shapes import HELD_OUT
+
+    pair = sample_pair(seed, CorpusConfig(families=HELD_OUT))
+    files = [out / "healthy.ply", out / f"damaged-{pair[1].kind}.ply"]
+    with reported_errors():
+        make_folder(out)
+        for thing, file in zip(pair, files, strict=True):
+            write_cloud(file, PointCloud.create(thing.points))
+    typer.echo(f"a {pair[0].caption}, healthy and with a defect ({pair[1].kind}), of a family that training never saw")
+    report = out / "report.html"
+    score(files, out=out / "scores.jsonl", points=out / "points", report=report)
+    typer.echo(f"report: {report}")
+
+
+@app.command()
+def doctor() -> None:
+    """Look at versions, devices, weights and extras, and say what is missing and the command that mends it.
+
+    Exit code 1 if something is bad that nothing works without. No network is used.
+    """
+    from ..doctor import examine, is_well
+
+    findings = []
+    for finding in examine():
+        findings.append(finding)
+        mend = f"\n        {finding.mend}" if finding.mend else ""
+        typer.echo(f"{finding.state:8s}{finding.what}: {finding.found}{mend}")
+    if not is_well(findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def _detector(weights: str) -> AnomalyDetector:
+    from ...results.methods import load_detector
+    from ...zero_shot.detector import ZeroShotDetector
+
+    return ZeroShotDetector() if weights == "embedded" else load_detector(weights)
+
+
+def _calibrated(weights: str, calibration: Path | None) -> AnomalyDetector:
+    detector = _detector(weights)
+    return detector if calibration is None else detector.use_calibration(calibration)

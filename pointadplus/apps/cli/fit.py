@@ -1,0 +1,52 @@
+"""The command `fit`: from a few normal scans of a part to a detector of that part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ...errors import ConfigError
+from .output import loss_bar, make_folder, printable
+
+if TYPE_CHECKING:
+    from ...results.detector import AnomalyDetector
+
+
+def few_shot_detector(name: str, config: Path | None) -> AnomalyDetector:
+    """A few-shot detector that has not learnt yet, with its method's own config from TOML.
+
+    Raises:
+        ConfigError: an unknown method, one that learns nothing from normal scans, or a config that does not fit.
+    """
+    from ...config import read_toml
+    from ...results.methods import few_shot_names, method
+
+    kind: Any = method(name)
+    if not getattr(kind, "few_shot", False):
+        raise ConfigError(
+            "this method learns nothing from normal scans", where="--method", expected=", ".join(few_shot_names()),
+            found=name,
+        )  # fmt: skip
+    return kind() if config is None else kind(read_toml(kind.Config, config))
+
+
+def fit_on(detector: AnomalyDetector, normals: list[Path], out: Path) -> None:
+    """Learn from normal scans and write the detector.
+
+    Raises:
+        ConfigError: no scan, or the file cannot be written.
+        CloudError: a scan cannot be read; what is normal is not to be guessed from the others.
+    """
+    from ...io import READABLE, read_cloud
+    from ..batch.folder import find_files
+
+    files = [file for path in normals for file in (find_files(path, READABLE) if path.is_dir() else [path])]
+    if not files:
+        raise ConfigError("no scan to learn from", where="--normals", expected="clouds or meshes", found="none")
+    make_folder(out.parent)
+    with loss_bar() as progress:
+        detector.fit([read_cloud(file) for file in files], progress)
+    detector.save(out)
+    typer.echo(f"{type(detector).__name__} of {len(files)} normal scans: {printable(out)}")

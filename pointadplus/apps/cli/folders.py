@@ -1,0 +1,269 @@
+"""The commands over whole folders: `score DIR` and `calibrate`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...errors import ConfigError
+from ...results.record import json_record
+from .output import one_line, printable, progress_bar, score_line
+from .regions import RegionOptions, region_records, region_rows
+
+if TYPE_CHECKING:
+    from ...results.detection import Detection
+    from ...results.detector import AnomalyDetector
+    from ..batch import Batch, Summary
+    from ..batch.scoring import Scorer
+
+EngineName = Annotated[
+    str, typer.Option(help="Of a folder: local, in this process; or ray, on the workers of a Ray, here or RAY_ADDRESS.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Of --engine ray: processes; as many as CPUs if left out.")]
+
+
+SHOWN = 20  # scans of a folder on its report
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """How a folder is scored.
+
+    Attributes:
+        watch: go on with what comes, until interrupted.
+        settle: seconds that a new file has to stay as it is.
+        verify, retry: see `Batch`.
+        engine: `"local"` or `"ray"`, see `RayEngine`.
+        workers: of `"ray"`, or None for one a CPU.
+        report: an HTML page of the `SHOWN` highest scores in the journal, or None.
+    """
+
+    watch: bool = False
+    settle: float = 2.0
+    verify: bool = False
+    retry: bool = False
+    engine: str = "local"
+    workers: int | None = None
+    report: Path | None = None
+
+    def check(self, files: list[Path], out: Path | None) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            ConfigError: an engine that is unknown, or for other than one folder into another, once; or workers of none.
+        """
+        if self.engine not in ("local", "ray"):
+            raise ConfigError("unknown engine", where="--engine", expected="local or ray", found=self.engine)
+        if self.engine == "local":
+            if self.workers is not None:
+                raise ConfigError("only Ray has workers", where="--workers", hint="add --engine ray, or leave it out")
+        elif self.watch:
+            raise ConfigError(
+                "Ray does not watch a folder",
+                where="--watch",
+                expected="--engine local",
+                found="--engine ray",
+                hint="give the command again when more scans have come: what has a record is not scored again",
+            )
+        elif out is None or len(files) != 1 or not files[0].is_dir():
+            raise ConfigError(
+                "Ray scores one folder, with a journal",
+                where="--engine ray",
+                expected="one folder of scans, and --out with the folder for the journal",
+                found="no --out" if out is None else "files" if len(files) == 1 else f"{len(files)} files or folders",
+                hint="pointadplus score DIR --out RUN --engine ray",
+            )
+
+
+@dataclass(frozen=True)
+class _ScorerInWorker:
+    """Makes the scorer in another process, of a detector that has to be the one of this process."""
+
+    load: Callable[[], AnomalyDetector]
+    root: Path
+    regions: RegionOptions
+    settings: dict[str, Any]
+
+    def __call__(self) -> Scorer:
+        detector = self.load()
+        found = _settings(detector, self.regions)
+        if found != self.settings:
+            raise ConfigError(
+                "a worker has another detector",
+                expected=self.settings,
+                found=found,
+                hint="all machines need the same version of the package and the same weights",
+            )
+        return partial(_scored, detector, self.root, self.regions)
+
+
+def score_folder(
+    load: Callable[[], AnomalyDetector], root: Path, out: Path, regions: RegionOptions, options: FolderOptions
+) -> bool:
+    """Score what has no record yet, a line each; says at the end what the journal holds. True if nothing failed.
+
+    Args:
+        load: the detector; with `engine="ray"` it is pickled, and called in each worker too.
+        root: the folder of scans.
+        out: the folder for the journal.
+        regions: what is measured and written of regions.
+        options: how the folder is scored.
+
+    Raises:
+        ConfigError: see `Batch`, `RayEngine` and `RegionOptions.check`; or no folder, or a file in place of one.
+    """
+    from ...io import READABLE
+    from ..batch import JOURNAL, Batch
+    from ..batch.folder import find_files, watch_files
+
+    if not root.is_dir():
+        raise ConfigError("not a folder", where=root, expected="one folder of scans, and nothing else")
+
+    detector = load()
+    regions.check(detector, options.report)
+    settings = _settings(detector, regions)
+    score = partial(_scored, detector, root, regions)
+    engine = None
+    if options.engine == "ray":
+        from ..batch.ray_engine import RayEngine
+
+        engine = RayEngine(_ScorerInWorker(load, root, regions, settings), options.workers)
+
+    def files() -> Iterator[Path]:
+        return find_files(root, READABLE, but=out)
+
+    now = 0
+    with Batch(root, out, score, settings, verify=options.verify, retry=options.retry) as batch:
+        with _ended_by_signals(options.watch):
+            if options.watch:
+                for record in batch.run(watch_files(files, settle=options.settle)):
+                    now += 1
+                    _say(root, record)
+            else:
+                found = list(files())
+                with progress_bar() as progress:
+                    task = progress.add_task("scoring", total=len(found))
+                    for record in batch.run(found, engine):
+                        now += 1
+                        _say(root, record)
+                        progress.update(task, completed=now + batch.kept)
+        summary = batch.finish()
+        if regions.table is not None:
+            _tabulate(batch, out / JOURNAL, regions)
+        if options.report is not None:
+            _report(detector, root, [path for path, _ in batch.summary(SHOWN).highest], options.report, regions)
+        typer.echo(
+            f"{_in_words(summary)}; {now} scored now, {batch.kept} as before: {printable(out / JOURNAL)}", err=True
+        )
+    return summary.failed == 0
+
+
+def calibrate_on(detector: AnomalyDetector, normals: Path, out: Path, rate: float) -> bool:
+    """Calibrate on a folder's scans and write the calibration; True if every scan could be read.
+
+    Raises:
+        ConfigError: no scan could be scored, a rate out of range, or nothing can be written.
+    """
+    from ...io import READABLE
+    from ...results.calibration import Calibration
+    from ..batch.folder import find_files
+
+    failed = 0
+
+    def scored(files: Iterable[Path]) -> Iterator[tuple[float, float]]:
+        nonlocal failed
+        for file in files:
+            try:
+                detection = detector.score(file)
+                yield detection.object_score, detection.peak_score
+            except Exception as error:  # whatever is wrong with one file, the others are scored
+                failed += 1
+                print(f"error: {one_line(error, file)}", file=sys.stderr)
+
+    files = list(find_files(normals, READABLE))
+    with progress_bar() as progress:
+        tracked = progress.track(files, description="calibrating")
+        calibration = Calibration.of(scored(tracked), rate, detector.fingerprint())
+    calibration.save(out)
+    typer.echo(f"{calibration.describe()}: {printable(out)}")
+    return failed == 0
+
+
+def _scored(detector: AnomalyDetector, root: Path, regions: RegionOptions, file: Path) -> dict[str, Any]:
+    detection = detector.score(file)
+    return json_record(file, detection, region_records(detection, detector, regions, f"{file.relative_to(root)}.ply"))
+
+
+def _settings(detector: AnomalyDetector, regions: RegionOptions) -> dict[str, Any]:
+    """What tells one set of scores from another."""
+    calibration = detector.calibration
+    return {
+        "detector": detector.fingerprint(),
+        "calibration": None if calibration is None else calibration.digest,
+        "regions": regions.wanted and {"threshold": regions.threshold, "words": regions.words},
+    }
+
+
+@contextmanager
+def _ended_by_signals(watching: bool) -> Iterator[None]:
+    """Watching ends well by Ctrl-C or SIGTERM: the file at hand is given up, the journal is whole."""
+    if not watching:
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say(root: Path, record: dict[str, Any]) -> None:
+    file = root / record["path"]
+    if "error" in record:
+        message = record["error"]
+        named = message if str(file) in message else f"{printable(file)}: {message}"
+        print(f"error: {named}", file=sys.stderr, flush=True)
+    else:
+        print(score_line(file, record), flush=True)
+
+
+def _in_words(summary: Summary) -> str:
+    alarms = "" if summary.anomalous is None else f", {summary.anomalous} anomalous"
+    return f"{summary.files} files: {summary.scored} scored, {summary.failed} failed{alarms}"
+
+
+def _tabulate(batch: Batch, journal: Path, regions: RegionOptions) -> None:
+    """Rows of all scans in the journal, those of earlier runs included; the last record of a path counts."""
+    from ..batch.journal import Entry, read_records
+
+    with region_rows(regions) as write:
+        for record in read_records(journal):
+            if Entry.of(record) == batch.journal.entries.get(record["path"]):
+                write(record["path"], record.get("regions"))
+
+
+def _report(detector: AnomalyDetector, root: Path, names: list[str], page: Path, regions: RegionOptions) -> None:
+    """Show scans of the journal, scored again, for a journal holds no points; what cannot be read any more is said."""
+    from ...report import write_report
+
+    def scored() -> Iterator[Detection]:
+        for name in names:
+            try:
+                yield detector.score(root / name)
+            except Exception as error:  # gone since, or changed for the worse: the others are shown
+                print(f"error: not on the report: {one_line(error, root / name)}", file=sys.stderr)
+
+    first = next(shown := scored(), None)
+    if first is not None:
+        write_report(chain([first], shown), page, threshold=regions.threshold, words=regions.words, detector=detector)

@@ -1,0 +1,152 @@
+"""What the command line writes and says: files, records, errors of one line, and bars."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ...errors import ConfigError, PointADPlusError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from ...results.detection import Detection
+
+
+def score_line(file: Path, record: Mapping[str, Any]) -> str:
+    """Path and object score, and, of a calibrated detector, p-value and verdict; tabs between."""
+    line = f"{printable(file)}\t{record['object_score']:.4f}"
+    if "p_value" not in record:
+        return line
+    return f"{line}\tp={record['p_value']:.4f}\t{'anomalous' if record['is_anomalous'] else 'normal'}"
+
+
+def write_scores(detection: Detection, path: Path) -> None:
+    from ...io import write_cloud
+
+    make_folder(path.parent)
+    write_cloud(path, detection.cloud, scores=detection.valid_scores)
+
+
+def make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError("the folder cannot be made", where=path, found=error.strerror or error) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    make_folder(path.parent)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError("the file cannot be written", where=path, found=error.strerror or error) from error
+
+
+def refuse_overwriting(files: list[Path], folder: Path, option: str = "--points") -> None:
+    targets = [(folder / f"{file.stem}.ply").resolve() for file in files]
+    target, count = Counter(targets).most_common(1)[0]
+    if count > 1:
+        message = f"{option} would write {target.name} {count} times; score these files one folder at a time"
+    elif not {file.resolve() for file in files}.isdisjoint(targets):
+        message = f"{option} would overwrite a scan that is read; choose another folder"
+    else:
+        return
+    typer.echo(f"error: {message}", err=True)
+    raise typer.Exit(2)
+
+
+def print_profile(spent: Mapping[str, float]) -> None:
+    total = sum(spent.values())
+    for name, seconds in spent.items():
+        typer.echo(f"{name:>12}  {seconds:7.2f} s  {seconds / max(total, 1e-9):4.0%}", err=True)
+    typer.echo(f"{'total':>12}  {total:7.2f} s", err=True)
+
+
+def printable(path: Path) -> str:
+    return str(path).encode("utf-8", "replace").decode("utf-8")  # a file name need not be text
+
+
+def one_line(error: Exception, file: Path) -> str:
+    name = "" if isinstance(error, PointADPlusError) else f"{type(error).__name__}: "
+    message = name + " ".join(str(error).split())
+    return message if str(file) in message else f"{printable(file)}: {message}"
+
+
+@contextmanager
+def json_lines(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A function that writes a record as one line, at once: an interrupted run keeps what it has."""
+    if path is None:
+        yield lambda record: None
+        return
+    make_folder(path.parent)
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError("the file cannot be written", where=path, found=error.strerror or error) from error
+    with file:
+        yield lambda record: print(json.dumps(record), file=file, flush=True)
+
+
+def named_folder(text: str) -> tuple[str, str]:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise ConfigError("not a data set's root", where="--root", expected="DATASET=FOLDER", found=text)
+    return name.lower().replace("_", "-"), folder
+
+
+def whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError("not a number", where="--seeds", expected="0,1,2 and the like", found=text) from None
+
+
+@contextmanager
+def stage_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for whichever stage reports."""
+    with progress_bar() as progress:
+        task = progress.add_task("", total=None)
+        yield lambda stage, done, total: progress.update(task, description=stage, completed=done, total=total)
+
+
+@contextmanager
+def loss_bar() -> Iterator[Callable[[int, int, float, float], None]]:
+    """A bar for training: steps, time left, and the loss of the last step."""
+    with progress_bar() as progress:
+        task = progress.add_task("learning", total=None)
+
+        def show(done: int, total: int, loss: float, seconds_left: float) -> None:
+            progress.update(task, description=f"learning, loss {loss:.4f}", completed=done, total=total)
+
+        yield show
+
+
+@contextmanager
+def reported_errors() -> Iterator[None]:
+    """One line for what the package refuses, and exit code 1."""
+    try:
+        yield
+    except PointADPlusError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr when a person watches, nothing when it is piped; what is printed stands above it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    # With stdout a file or a pipe, redirecting it would send the scores to the terminal instead.
+    return Progress(
+        *columns, console=console, transient=True, disable=not sys.stderr.isatty(), redirect_stdout=sys.stdout.isatty()
+    )

@@ -1,0 +1,72 @@
+"""The command over single files: `score FILE…`."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...results.record import json_record
+from .output import json_lines, one_line, print_profile, progress_bar, score_line, write_scores
+from .regions import RegionOptions, region_records, region_rows
+
+if TYPE_CHECKING:
+    from ...results.detection import Detection
+    from ...results.detector import AnomalyDetector
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """What is written of scored files: JSON lines, a folder of clouds, a report; and whether times are printed."""
+
+    out: Path | None = None
+    points: Path | None = None
+    report: Path | None = None
+    profile: bool = False
+
+
+def score_files(detector: AnomalyDetector, files: list[Path], regions: RegionOptions, options: FileOptions) -> bool:
+    """Score files, a line each; True if none failed.
+
+    Raises:
+        ConfigError: an output cannot be written, or words for regions cannot be given.
+    """
+    regions.check(detector, options.report)
+    shown: list[Detection] = []
+    spent: dict[str, float] = defaultdict(float)
+    failed = found = 0
+    with (
+        json_lines(options.out) as write_record,
+        region_rows(regions) as write_rows,
+        progress_bar() as progress,
+    ):
+        for file in progress.track(files, description="scoring"):
+            try:
+                detection = detector.score(file)
+                if options.points is not None:
+                    write_scores(detection, options.points / f"{file.stem}.ply")
+                record = json_record(file, detection, region_records(detection, detector, regions, f"{file.stem}.ply"))
+            except Exception as error:  # whatever is wrong with one file, the others are scored
+                failed += 1
+                print(f"error: {one_line(error, file)}", file=sys.stderr)
+                write_record({"path": str(file), "error": one_line(error, file)})
+                continue
+            print(score_line(file, record), flush=True)
+            write_record(record)
+            write_rows(str(file), record.get("regions"))
+            found += len(record.get("regions", ()))
+            for stage, seconds in detection.seconds.items():
+                spent[stage] += seconds
+            if options.report is not None:
+                shown.append(detection)
+    if regions.wanted and found == 0 and failed < len(files):
+        print("no region: no five points together reach the threshold; --threshold lowers it", file=sys.stderr)
+    if options.report is not None and shown:
+        from ...report import write_report
+
+        write_report(shown, options.report, threshold=regions.threshold, words=regions.words, detector=detector)
+    if options.profile:
+        print_profile(spent)
+    return failed == 0

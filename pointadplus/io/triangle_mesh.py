@@ -1,0 +1,151 @@
+"""`TriangleMesh`: validated triangles, and `read_mesh`, for what needs the surface itself and not points of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ..cloud import PointCloud, as_numbers
+from ..errors import CloudError, CloudReadError
+from .formats import RawCloud
+from .reading import read_file
+from .sampling import check_sampling, to_cloud, unit_normals
+
+#: Extensions that `read_mesh` reads.
+MESHES = (".glb", ".gltf", ".obj", ".off", ".ply", ".stl")
+
+
+@dataclass(frozen=True, eq=False)
+class TriangleMesh:
+    """F triangles between P finite vertices.
+
+    Attributes:
+        vertices: (P, 3) float32 on the CPU, in the file's own unit; finite.
+        faces: (F, 3) int64 rows of `vertices`, F ≥ 1; counter-clockwise seen from outside where that is known.
+        normals: (P, 3) float32 unit vectors of the vertices, or None.
+        colors: (P, 3) float32 in [0, 1] of the vertices, or None.
+        source: the file's path, or None.
+
+    Build one with `TriangleMesh.create`.
+    """
+
+    vertices: Float[Tensor, "p 3"]
+    faces: Int[Tensor, "f 3"]
+    normals: Float[Tensor, "p 3"] | None = None
+    colors: Float[Tensor, "p 3"] | None = None
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, dtype in (("vertices", torch.float32), ("faces", torch.int64)):
+            value = getattr(self, name)
+            if value.ndim != 2 or value.shape[1] != 3 or value.dtype != dtype:
+                expected, found = f"(N, 3) {dtype}", f"{tuple(value.shape)} {value.dtype}"
+                raise self._error(f"{name} have the wrong form", name, expected, found, "use TriangleMesh.create")
+        if not torch.isfinite(self.vertices).all():
+            raise self._error("vertices are not finite", "vertices", "finite coordinates", "NaN or infinity")
+        if len(self.faces) == 0:
+            raise self._error("the mesh has no face", "faces", "F ≥ 1", "F = 0", "a cloud is a PointCloud")
+        low, high, last = int(self.faces.min()), int(self.faces.max()), len(self.vertices) - 1
+        if low < 0 or high > last:
+            raise self._error("a face names a vertex that is not there", "faces", f"0 to {last}", f"{low} to {high}")
+        for name in ("normals", "colors"):
+            value = getattr(self, name)
+            if value is not None and value.shape != self.vertices.shape:
+                expected, found = tuple(self.vertices.shape), tuple(value.shape)
+                raise self._error(f"{name} do not fit the vertices", name, expected, found)
+        if self.colors is not None and not ((self.colors >= 0) & (self.colors <= 1)).all():
+            raise self._error("colors are out of range", "colors", "0 to 1", "other values")
+
+    def _error(self, what: str, field: str, expected: object, found: object, hint: str | None = None) -> CloudError:
+        where = self.source or f"TriangleMesh.{field}"
+        return CloudError(what, where=where, expected=expected, found=found, hint=hint)
+
+    @classmethod
+    def create(
+        cls, vertices: Any, faces: Any, *, normals: Any = None, colors: Any = None, source: str | None = None
+    ) -> TriangleMesh:
+        """Build a mesh from anything array-like, numpy or torch. Nothing is dropped.
+
+        Args:
+            vertices: (P, 3), any real dtype.
+            faces: (F, 3), integers.
+            normals, colors: (P, 3), or None. Colours in [0, 1], or integers in [0, 255].
+            source: where it came from, for messages and reports.
+
+        Raises:
+            CloudError: no numbers, a wrong shape, no face, vertices that are not finite or not there, or attributes
+                that do not fit.
+        """
+        corners = as_numbers(faces, source or "faces")
+        if corners.dtype.kind not in "ui":
+            raise CloudError("not whole numbers", where=source or "faces", expected="integers", found=corners.dtype)
+
+        def table(value: Any, name: str) -> Tensor:
+            array = as_numbers(value, source or name)
+            divisor = 255.0 if name == "colors" and array.dtype.kind in "ui" else 1.0
+            with np.errstate(over="ignore"):
+                return torch.from_numpy(array.astype(np.float32)) / divisor
+
+        return cls(
+            table(vertices, "vertices"),
+            torch.from_numpy(corners.astype(np.int64)),
+            None if normals is None else torch.nan_to_num(table(normals, "normals"), posinf=0.0, neginf=0.0),
+            None if colors is None else table(colors, "colors"),
+            source,
+        )
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def vertex_normals(self) -> Float[Tensor, "p 3"]:
+        """(P, 3) float32 unit vectors: those given, or the mean of the faces around, weighted by area.
+
+        A vertex without a face that has an area gets 0. Copies of a vertex, as in STL, keep apart.
+        """
+        if self.normals is not None:
+            return self.normals
+        a, b, c = self.vertices.double()[self.faces].unbind(1)
+        cross = torch.linalg.cross(b - a, c - a)  # twice the area long
+        total = torch.zeros_like(self.vertices, dtype=torch.float64)
+        total.index_add_(0, self.faces.flatten(), cross.repeat_interleave(3, 0))
+        return normalize(total, dim=1, eps=torch.finfo(torch.float64).tiny).float()
+
+    def sample(self, count: int, seed: int = 0) -> PointCloud:
+        """`count` points spread evenly by area, the same for the same seed, as `read_cloud` samples a mesh.
+
+        Normals and colours are interpolated; a mesh without normals gives those of its faces.
+
+        Raises:
+            CloudError: no face has an area.
+            ConfigError: `count` below 1.
+        """
+        check_sampling(count)
+        normals, colors = (None if value is None else value.numpy() for value in (self.normals, self.colors))
+        raw = RawCloud(self.vertices.numpy(), normals, colors, faces=self.faces.numpy())
+        return to_cloud(raw, count, seed, self.source)
+
+
+def read_mesh(path: str | os.PathLike[str]) -> TriangleMesh:
+    """Read the triangles of a PLY, OBJ, STL, OFF, GLB or GLTF file; larger polygons are cut into fans.
+
+    All that `read_cloud` says of meshes holds, but for vertices that are not finite: they make the file unreadable.
+
+    Raises:
+        CloudReadError: missing, unreadable, empty, truncated, malformed or absurd file, an unknown extension, or a file
+            without faces.
+    """
+    return read_file(path, MESHES, _from_raw)
+
+
+def _from_raw(raw: RawCloud, source: str) -> TriangleMesh:
+    if raw.faces is None:
+        raise CloudReadError("the file has no face", expected="triangles", found=f"{len(raw.points)} points")
+    normals = unit_normals(raw.normals)
+    return TriangleMesh.create(raw.points, raw.faces, normals=normals, colors=raw.colors, source=source)

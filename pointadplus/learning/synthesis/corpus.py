@@ -1,0 +1,157 @@
+"""An endless stream of healthy and damaged objects, each from its own seed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ...errors import ConfigError
+from .defects import KINDS, ScanArtifacts, Severity, add_scan_artifacts, apply_defect
+from .shapes import FAMILIES, HELD_OUT, Shape, sample_shape
+
+TRAINING_FAMILIES = tuple(family for family in FAMILIES if family not in HELD_OUT)
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """What the stream is made of.
+
+    Attributes:
+        families: shape families to draw from.
+        points: lowest and highest size of a cloud before scan artefacts, drawn log-uniformly.
+        defect_counts: probabilities of one, two and three defects on a damaged object.
+        stretch: largest factor by which an axis is stretched or squeezed.
+        fittings: share of the objects, healthy and damaged, that carry lone details by design.
+        artifacts: what the scanner does.
+    """
+
+    families: tuple[str, ...] = TRAINING_FAMILIES
+    points: tuple[int, int] = (16_000, 40_000)
+    defect_counts: tuple[float, float, float] = (0.7, 0.2, 0.1)
+    stretch: float = 1.4
+    fittings: float = 0.5
+    artifacts: ScanArtifacts = field(default_factory=ScanArtifacts)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledObject:
+    """A scan made in code.
+
+    Attributes:
+        points: (N, 3) float32 in a random pose, diagonal about 100 units.
+        labels: (N,) bool, true on defects.
+        kinds: (N,) int64, index into `KINDS` where labelled, else −1.
+        family, caption: the shape's.
+        kind: the first defect's kind, `good` if none.
+    """
+
+    points: Float[Tensor, "n 3"]
+    labels: Bool[Tensor, "n"]
+    kinds: Int[Tensor, "n"]
+    family: str
+    caption: str
+    kind: str
+
+    @property
+    def damaged(self) -> bool:
+        """Whether any point is labelled."""
+        return bool(self.labels.any())
+
+
+def sample_pair(seed: int, config: CorpusConfig | None = None) -> tuple[LabelledObject, LabelledObject]:
+    """The same object, sampled and posed alike, healthy and damaged.
+
+    Args:
+        seed: decides everything; equal seeds give equal pairs.
+    """
+    config = config or CorpusConfig()
+    generator = torch.Generator().manual_seed(seed)
+    shape, points, normals = _posed(generator, config)
+    scan_seed = _integer(generator, 2**31)
+
+    def scanned(points: Tensor, normals: Tensor, kinds: Tensor, kind: str) -> LabelledObject:
+        scanner = torch.Generator().manual_seed(scan_seed)
+        points, _, kept = add_scan_artifacts(points, normals, scanner, config.artifacts)
+        kinds = kinds[kept]
+        return LabelledObject(points, kinds >= 0, kinds, shape.family, shape.caption, kind)
+
+    healthy = scanned(points, normals, torch.full((len(points),), -1), "good")
+    return healthy, scanned(*_damage(points, normals, config, generator))
+
+
+def sample_healthy(seed: int, config: CorpusConfig | None = None) -> tuple[LabelledObject, Float[Tensor, "n 3"]]:
+    """The first of `sample_pair`, and the normals of its points, (N, 3)."""
+    config = config or CorpusConfig()
+    generator = torch.Generator().manual_seed(seed)
+    shape, points, normals = _posed(generator, config)
+    scanner = torch.Generator().manual_seed(_integer(generator, 2**31))
+    points, normals, _ = add_scan_artifacts(points, normals, scanner, config.artifacts)
+    kinds = torch.full((len(points),), -1)
+    return LabelledObject(points, kinds >= 0, kinds, shape.family, shape.caption, "good"), normals
+
+
+def sample_object(seed: int, config: CorpusConfig | None = None) -> LabelledObject:
+    """One half of `sample_pair(seed // 2)`: even seeds are healthy, odd ones damaged."""
+    return sample_pair(seed // 2, config)[seed % 2]
+
+
+def _posed(generator: torch.Generator, config: CorpusConfig) -> tuple[Shape, Tensor, Tensor]:
+    """A shape, and its points and normals in a random pose."""
+    low, high = config.points
+    count = int(math.exp(_uniform(generator, math.log(low), math.log(high))))
+    family = config.families[_integer(generator, len(config.families))]
+    shape = sample_shape(generator, points=count, family=family, fittings=config.fittings)
+    return shape, *_pose(shape.points, shape.normals, config.stretch, generator)
+
+
+def _damage(
+    points: Tensor, normals: Tensor, config: CorpusConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, str]:
+    """One to three defects; a kind that finds no place on this object gives way to the next draw."""
+    wanted = int(torch.multinomial(torch.tensor(config.defect_counts), 1, generator=generator)) + 1
+    kinds = torch.full((len(points),), -1)
+    first = ""
+    for kind in torch.randint(len(KINDS), (12,), generator=generator).tolist():
+        try:
+            # Square root: real defects cover 1-5 % of the points, more than sizes drawn evenly in the logarithm give.
+            severity = Severity(size=_uniform(generator, 0.0, 1.0) ** 0.5, depth=_uniform(generator, 0.0, 1.0))
+            damaged = apply_defect(points, normals, KINDS[kind], generator, severity=severity)
+        except ConfigError:
+            continue
+        carried = torch.where(damaged.source >= 0, kinds[damaged.source.clamp_min(0)], -1)
+        kinds = torch.where(damaged.labels, kind, carried)
+        points, normals = damaged.points, damaged.normals
+        first = first or KINDS[kind]
+        wanted -= 1
+        if wanted == 0:
+            break
+    return points, normals, kinds, first or "good"
+
+
+def _pose(points: Tensor, normals: Tensor, stretch: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Stretch each axis, scale to a diagonal of 100 and turn freely."""
+    factors = torch.exp((torch.rand(3, generator=generator) * 2 - 1) * math.log(stretch) / 2)
+    rotation = free_turn(generator)
+    points = points * factors
+    points = points * (100.0 / (points.amax(0) - points.amin(0)).norm())
+    normals = torch.nn.functional.normalize(normals / factors, dim=1)
+    return points @ rotation.T, normals @ rotation.T
+
+
+def free_turn(generator: torch.Generator) -> Float[Tensor, "3 3"]:
+    """A rotation, uniform over all: the QR of a Gaussian matrix with a positive diagonal (Stewart, 1980)."""
+    q, r = torch.linalg.qr(torch.randn(3, 3, generator=generator))
+    q = q * torch.sign(torch.diagonal(r))
+    return q * torch.sign(torch.linalg.det(q))
+
+
+def _uniform(generator: torch.Generator, low: float, high: float) -> float:
+    return low + (high - low) * torch.rand((), generator=generator).item()
+
+
+def _integer(generator: torch.Generator, high: int) -> int:
+    return int(torch.randint(high, (), generator=generator))

@@ -1,0 +1,82 @@
+"""One part, scanned again and again: what few-shot methods learn from and are judged on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...errors import ConfigError
+from .corpus import LabelledObject, free_turn
+from .defects import KINDS, ScanArtifacts, Severity, add_scan_artifacts, apply_defect
+from .shapes import HELD_OUT, sample_shape
+
+_DENSE = 3  # points of the part for each point of a scan, so that scans share few of them
+
+
+@dataclass(frozen=True)
+class PartConfig:
+    """How a part is scanned.
+
+    Attributes:
+        family: of its shape.
+        points: of a scan before artefacts.
+        artifacts: what the scanner does; unlike `CorpusConfig`, sides are not missing unless asked for.
+    """
+
+    family: str = HELD_OUT[0]
+    points: int = 20_000
+    artifacts: ScanArtifacts = field(default_factory=lambda: ScanArtifacts(one_sided=0.0))
+
+
+class Part:
+    """A part made in code; `scan` gives any number of scans of it, healthy or damaged, each in a pose of its own.
+
+    Args:
+        seed: decides its shape.
+        config: how it is scanned.
+    """
+
+    def __init__(self, seed: int, config: PartConfig | None = None) -> None:
+        self.seed, self.config = seed, config or PartConfig()
+        generator = torch.Generator().manual_seed(seed)
+        count = _DENSE * self.config.points
+        shape = sample_shape(generator, points=count, family=self.config.family)
+        self.caption = shape.caption
+        self._points = shape.points * (100.0 / (shape.points.amax(0) - shape.points.amin(0)).norm())
+        self._normals = shape.normals
+
+    def scan(self, number: int, kind: str = "good", *, one_sided: bool = False) -> LabelledObject:
+        """A scan of the part.
+
+        Args:
+            number: which; with the part's seed and the kind it decides everything.
+            kind: of the defect, one of `KINDS`, or `good`.
+            one_sided: only the points that face a direction are there.
+
+        Raises:
+            ConfigError: no such kind, or it finds no place on this part.
+        """
+        if kind not in (*KINDS, "good"):
+            raise ConfigError("no such kind", where="Part.scan", expected=f"good, {', '.join(KINDS)}", found=kind)
+        digest = hashlib.sha256(f"{self.seed}/{number}/{kind}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+        chosen = torch.randperm(len(self._points), generator=generator)[: self.config.points]
+        points, normals = self._points[chosen], self._normals[chosen]
+        labels = torch.zeros(len(points), dtype=torch.bool)
+        if kind != "good":
+            size, depth = torch.rand(2, generator=generator).tolist()
+            damaged = apply_defect(points, normals, kind, generator, severity=Severity(size=size**0.5, depth=depth))
+            points, normals, labels = damaged.points, damaged.normals, damaged.labels
+        artifacts = replace(self.config.artifacts, one_sided=1.0) if one_sided else self.config.artifacts
+        points, _, kept = add_scan_artifacts(points, normals, generator, artifacts)
+        labels = labels[kept]
+        kinds = torch.where(labels, KINDS.index(kind) if kind in KINDS else -1, -1)
+        return LabelledObject(_turned(points, generator), labels, kinds, self.config.family, self.caption, kind)
+
+
+def _turned(points: Float[Tensor, "n 3"], generator: torch.Generator) -> Float[Tensor, "n 3"]:
+    return points @ free_turn(generator).T

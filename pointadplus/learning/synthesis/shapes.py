@@ -1,0 +1,123 @@
+"""Healthy objects made in code, of many families, with points spread evenly over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...errors import ConfigError
+from . import (
+    reliefs,
+    shapes_blocks,
+    shapes_creatures,
+    shapes_fasteners,
+    shapes_household,
+    shapes_living,
+    shapes_machines,
+    shapes_plates,
+    shapes_tools,
+    shapes_vessels,
+)
+from .family import Family
+from .fittings import with_fittings
+from .solids import scaled
+from .surface import sample_surface
+
+CATALOGUE: dict[str, Family] = {
+    **shapes_vessels.FAMILIES,
+    **shapes_fasteners.FAMILIES,
+    **shapes_machines.FAMILIES,
+    **shapes_plates.FAMILIES,
+    **shapes_blocks.FAMILIES,
+    **shapes_creatures.FAMILIES,
+    **shapes_living.FAMILIES,
+    **shapes_tools.FAMILIES,
+    **shapes_household.FAMILIES,
+}
+
+FAMILIES: tuple[str, ...] = tuple(CATALOGUE)
+HELD_OUT: tuple[str, ...] = ("pitcher", "wing_nut", "bird", "headphones", "brick")
+
+_RELIEFS = {"wrapped": reliefs.WRAPPED, "flat": reliefs.FLAT, "free": reliefs.FREE, "plain": ()}
+_SPARE = 1.3  # points drawn for each one kept, so that relief, which adds area, can be given its share
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """A healthy object.
+
+    Attributes:
+        points: (N, 3) float32, uniform by area; the bounding box is centred on 0 and its longest side is 1.
+        normals: (N, 3) float32, unit, outward.
+        family: one of `FAMILIES`.
+        caption: what it is, as a noun phrase.
+    """
+
+    points: Float[Tensor, "n 3"]
+    normals: Float[Tensor, "n 3"]
+    family: str
+    caption: str
+
+
+def sample_shape(
+    generator: torch.Generator, *, points: int = 20_000, family: str | None = None, fittings: float = 0.0
+) -> Shape:
+    """Draw one object and sample its surface.
+
+    Args:
+        generator: source of all randomness; its device is where the points are made and returned.
+        points: N, at least 1.
+        family: one of `FAMILIES`; None draws one of them, all equally likely.
+        fittings: probability that it carries lone details, see `fittings.with_fittings`.
+
+    Raises:
+        ConfigError: an unknown family, or no points asked for.
+    """
+    if points < 1:
+        raise ConfigError("too few points", where="sample_shape", expected="points ≥ 1", found=points)
+    device = generator.device
+    rng = Random(int(torch.randint(2**62, (), generator=generator, device=device)))
+    name = family if family is not None else rng.choice(FAMILIES)
+    if name not in CATALOGUE:
+        raise ConfigError("unknown family", where="sample_shape", expected=f"one of {', '.join(FAMILIES)}", found=name)
+    recipe = CATALOGUE[name]
+    solid = recipe.build(rng)
+    field = scaled(solid.field, *_stretch(rng, recipe.stretch))
+    chosen = _choose_reliefs(rng, recipe)
+    if rng.random() < fittings:
+        field = with_fittings(field, rng, generator)
+    if not chosen:
+        positions, normals = sample_surface(field, points, generator)
+    else:
+        positions, normals = sample_surface(field, int(points * _SPARE) + 1, generator)
+        growth = torch.ones_like(positions[:, 0])
+        for relief in chosen:
+            positions, normals, factor = reliefs.emboss(positions, normals, relief)
+            growth = growth * factor
+        # Weighted draw without replacement (Efraimidis and Spirakis, 2006).
+        keys = torch.rand(len(growth), generator=generator, device=device).log() / growth
+        index = keys.topk(points).indices
+        positions, normals = positions[index], normals[index]
+    low, high = positions.amin(0), positions.amax(0)
+    side = (high - low).amax().clamp(min=1e-6)
+    return Shape((positions - (low + high) / 2) / side, normals, name, solid.caption)
+
+
+def _stretch(rng: Random, free: bool) -> tuple[float, float, float]:
+    """Factors for the axes, none above one."""
+    factors = [rng.uniform(0.75, 1.2) if free or axis == 2 else 1.0 for axis in range(3)]
+    return tuple(factor / max(factors) for factor in factors)  # type: ignore[return-value]
+
+
+def _choose_reliefs(rng: Random, recipe: Family) -> list[reliefs.Relief]:
+    chosen = []
+    kinds = _RELIEFS[recipe.relief]
+    if kinds and rng.random() < 0.5:
+        chosen.append(rng.choice(kinds)(rng))
+    if recipe.relief != "plain" and rng.random() < 0.4:
+        chosen.append(reliefs.grain(rng))
+    return chosen

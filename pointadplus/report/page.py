@@ -1,0 +1,214 @@
+"""One HTML file that shows scored clouds in 3D, coloured by score; it needs no network and no server."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import io
+import json
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from PIL import Image
+from torch import Tensor
+
+from ..cloud import PointCloud
+from ..errors import CloudWriteError, ConfigError
+from ..geometry.sampling import select_points
+from ..render import MultiViewRenderer
+from ..render.shading import ALBEDO, AMBIENT
+from ..results.detection import Detection
+from ..results.detector import AnomalyDetector
+from ..results.palette import VIRIDIS, score_colors
+from ..zero_shot.explanation import best_view
+from ..zero_shot.words import named_regions
+
+_LEVELS = 256  # a score is stored as floor(256·s), so that "s ≥ k/256" is exact after storing
+_SCRIPTS = ("scans.js", "webgl.js", "software.js", "viewer.js", "list.js", "hands.js")
+_GRID = 65535  # a coordinate is stored in 16 bits
+_PICTURE = 320  # pixels of the side of a still picture, before its empty margins are cut off
+_COLORS, _LIGHTS = 31, 8  # of a still picture; with the background they fit a PNG's palette of 256
+_DARKEST = 0.5  # light, where the surface is seen edge on
+_LISTED = 50  # regions of a scan that its table shows, the highest peaks first
+
+
+def write_report(
+    detections: Iterable[Detection],
+    path: str | os.PathLike[str],
+    *,
+    title: str = "Point cloud anomalies",
+    max_points: int = 60_000,
+    threshold: float | None = None,
+    words: Sequence[str] | None = None,
+    detector: AnomalyDetector | None = None,
+) -> Path:
+    """Write one self-contained HTML page that shows every detection.
+
+    A cloud of more than `max_points` points is thinned for display: its highest-scoring tenth of `max_points` always
+    stays, the rest is drawn evenly from the others. Counts in the page are of all points, not of those shown.
+    Each cloud opens turned to the side that shows its anomalous points best (`best_view`), and a still picture of that
+    side stands beside its name. Its regions stand in a table, the 50 of the highest peaks, and its score among those of
+    the normal scans it was calibrated on. Scans are listed by score, and can be filtered by score, name and verdict. A
+    page takes about 9 bytes a point shown and 10 kB a cloud.
+
+    Args:
+        detections: what to show, in this order; at least one.
+        path: the file to write; its folder is made, and an older file is replaced whole or not at all.
+        title: heading of the page, as plain text.
+        max_points: most points shown of one cloud, at least 1.
+        threshold, words, detector: of the regions, see `zero_shot.words.named_regions`.
+
+    Raises:
+        ConfigError: no detection, `max_points` below 1, or what `named_regions` refuses.
+        CloudWriteError: the file cannot be written.
+    """
+    if max_points < 1:
+        raise ConfigError("nothing could be shown", where="max_points", expected="at least 1", found=max_points)
+    scans, calibrations = [], {}
+    for index, detection in enumerate(detections):
+        verdict = {"verdict": _verdict(detection, calibrations)}
+        scans.append(_scan(detection, index, max_points) | verdict | _regions(detection, threshold, words, detector))
+    if not scans:
+        raise ConfigError("there is nothing to report", where="detections", expected="at least one", found="none")
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(_page(title, scans, calibrations))
+        os.replace(partial, target)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise CloudWriteError("the report cannot be written", where=target, found=error.strerror or error) from error
+    return target
+
+
+def _page(title: str, scans: list[dict[str, Any]], calibrations: dict[str, dict[str, Any]]) -> bytes:
+    viewer = files("pointadplus") / "report" / "viewer"
+    style = (viewer / "style.css").read_text("utf-8")
+    script = "\n".join((viewer / name).read_text("utf-8") for name in _SCRIPTS)
+    page = Template((viewer / "page.html").read_text("utf-8")).substitute(
+        title=html.escape(title),
+        style=style,
+        script=script,
+        style_hash=_csp_hash(style),
+        script_hash=_csp_hash(script),
+        data=_inert_json({"colors": VIRIDIS, "calibrations": calibrations, "scans": scans}),
+    )
+    return page.encode("utf-8", errors="replace")  # a title may hold lone surrogates
+
+
+def _csp_hash(text: str) -> str:
+    """The Content-Security-Policy source that lets exactly this inline text run."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}"
+
+
+def _inert_json(value: Any) -> str:
+    """JSON that cannot close the script element it stands in, whatever its strings hold."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _scan(detection: Detection, index: int, max_points: int) -> dict[str, Any]:
+    cloud, scores = detection.cloud, detection.valid_scores.detach().cpu()
+    levels = (scores * _LEVELS).long().clamp(max=_LEVELS - 1)
+    shown = select_points(scores, max_points)
+    rotation, picture = _best_side(detection, shown)
+    quantised, extents = _quantise(cloud.points)
+    peak = int(scores.argmax())
+    return {
+        "name": cloud.source or f"cloud {index + 1}",
+        "objectScore": float(detection.object_score),
+        "points": len(cloud),
+        "dropped": cloud.dropped,
+        "shown": len(shown),
+        "extents": extents,
+        "peak": {
+            "row": int(cloud.valid_rows()[peak]),
+            "score": float(scores[peak]),
+            "position": cloud.points[peak].tolist(),
+        },
+        "histogram": torch.bincount(levels, minlength=_LEVELS).tolist(),
+        "seconds": {stage: float(value) for stage, value in detection.seconds.items()},
+        "rotation": rotation.flatten().tolist(),
+        "picture": f"data:image/png;base64,{base64.b64encode(picture).decode('ascii')}",
+        "positions": _base64(quantised[shown].to(torch.uint16)),
+        "scores": _base64(levels[shown].to(torch.uint8)),
+    }
+
+
+def _regions(
+    detection: Detection, threshold: float | None, words: Sequence[str] | None, detector: AnomalyDetector | None
+) -> dict[str, Any]:
+    found = named_regions(detection, words, detector=detector, threshold=threshold)
+    return {
+        "regionCount": len(found),
+        "regionThreshold": detection.point_threshold if threshold is None else float(threshold),
+        "regions": [region.as_record() for region in found[:_LISTED]],
+    }
+
+
+def _verdict(detection: Detection, calibrations: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """What the scan's calibration says; its scores join `calibrations` once, whichever scans share it."""
+    calibration = detection.calibration
+    if calibration is None:
+        return None
+    calibrations[calibration.digest] = {
+        "scores": [round(score, 4) for score in calibration.scores],
+        "threshold": calibration.threshold,
+    }
+    return {
+        "anomalous": detection.is_anomalous,
+        "pValue": detection.p_value,
+        "promise": calibration.promise,
+        "scans": len(calibration.scores),
+        "calibration": calibration.digest,
+    }
+
+
+def _best_side(detection: Detection, shown: Int[Tensor, "k"]) -> tuple[Float[Tensor, "3 3"], bytes]:
+    """The rotation from object to view axes that shows the anomalous points best, and a PNG seen from there."""
+    rotation = best_view(detection).rotation
+    cloud, scores = detection.cloud, detection.valid_scores.detach().cpu()
+    points = cloud.normalization().apply(cloud.points)  # the same axes; far-away clouds keep their digits
+    views = MultiViewRenderer(views=rotation, image_size=_PICTURE).render(PointCloud(points[shown]))
+    front, light = views.index[0], views.images(["headlight"])[0, 0]
+    color = (scores[shown][front.clamp_min(0)] * _COLORS).long().clamp(max=_COLORS - 1)
+    bright = (light / ALBEDO - AMBIENT) / (1.0 - AMBIENT) * _LIGHTS
+    entry = 1 + color * _LIGHTS + bright.long().clamp(0, _LIGHTS - 1)
+    still = Image.fromarray(torch.where(front >= 0, entry, 0).to(torch.uint8).numpy())
+    still = still.crop(still.getbbox())
+    still.putpalette(_palette().flatten().tolist())
+    out = io.BytesIO()
+    still.save(out, "PNG", optimize=True, transparency=0)
+    return rotation[0], out.getvalue()
+
+
+def _palette() -> UInt8[Tensor, "entries 3"]:
+    """RGB of the background, and of every colour in every light, from the darkest."""
+    colors = 255 * score_colors((torch.arange(_COLORS) + 0.5) / _COLORS)
+    lights = _DARKEST + (1.0 - _DARKEST) * torch.arange(_LIGHTS) / (_LIGHTS - 1)
+    table = (colors[:, None] * lights[:, None]).flatten(0, 1)
+    return torch.cat([torch.zeros(1, 3), table]).round().to(torch.uint8)
+
+
+def _quantise(points: Float[Tensor, "n 3"]) -> tuple[Int[Tensor, "n 3"], list[float]]:
+    """Integers 0..65535 along the longest side of the bounding box, and the box's three extents."""
+    double = points.double()  # float32 differences would lose far-away (georeferenced) clouds
+    low = double.amin(0)
+    extents = double.amax(0) - low
+    longest = extents.max().item() or 1.0
+    return ((double - low) * (_GRID / longest)).round().long(), extents.tolist()
+
+
+def _base64(values: Tensor) -> str:
+    array = values.contiguous().numpy()
+    return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode("ascii")

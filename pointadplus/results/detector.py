@@ -1,0 +1,133 @@
+"""`AnomalyDetector`: the API that every method implements."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..cloud import PointCloud
+from ..errors import ConfigError
+from ..io import as_cloud
+from .calibration import Calibration
+from .detection import Detection
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# Called after each step of learning with the steps done, all steps, the loss, and the seconds that are left.
+FitProgress = Callable[[int, int, float, float], None]
+
+
+class AnomalyDetector(ABC):
+    """One scan in, one `Detection` out; a score never depends on what else was scored.
+
+    Attributes:
+        calibration: what `calibrate` or `use_calibration` set, or None; it belongs to the detector as it was then.
+    """
+
+    calibration: Calibration | None = None
+
+    @abstractmethod
+    def score_cloud(self, cloud: PointCloud) -> Detection:
+        """Score one cloud; methods implement this."""
+
+    @abstractmethod
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the detector as safetensors with a JSON card."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote."""
+
+    def fit(self, normals: Iterable[Any], progress: FitProgress | None = None) -> Self:
+        """Learn from normal scans; zero-shot methods need none and return themselves.
+
+        Args:
+            normals: normal scans of one part; anything that `score` takes.
+            progress: told of each step, by methods that train.
+        """
+        return self
+
+    def score(self, source: Any) -> Detection:
+        """Score a path, an (N, 3) array or tensor, a `PointCloud`, or an Open3D or trimesh object.
+
+        Raises:
+            CloudError: the source cannot be read as a cloud.
+        """
+        return self.judged(self.score_cloud(as_cloud(source)))
+
+    def score_many(self, sources: Iterable[Any]) -> Iterator[Detection]:
+        """Score one after another, lazily, in order."""
+        for source in sources:
+            yield self.score(source)
+
+    def calibrate(self, normals: Iterable[Any], false_alarm_rate: float = 0.01) -> Self:
+        """Decide from normal scans when a score is an alarm: `is_anomalous` and `p_value` of the detections to come.
+
+        Split-conformal; what is promised, and how little with few scans, stands at `Calibration`. One scan will do, 99
+        are needed for a rate of 0.01. Scans that the detector was fitted on score too low to promise anything, and a
+        detector that is fitted again has to be calibrated again.
+
+        Args:
+            normals: normal scans that the detector was not fitted on; anything that `score` takes.
+            false_alarm_rate: in (0, 1). With too few scans for it a warning says so, and what can be promised.
+
+        Returns:
+            the detector itself; `detector.calibration.save` keeps the calibration, `use_calibration` takes it up again.
+
+        Raises:
+            ConfigError: no scan, or a rate out of range.
+            CloudError: a scan cannot be read.
+        """
+        peaks = ((found.object_score, found.peak_score) for found in self.score_many(normals))
+        found = Calibration.of(peaks, false_alarm_rate, self.fingerprint())
+        if found.promise > false_alarm_rate:
+            warnings.warn(found.describe(), stacklevel=2)
+        self.calibration = found
+        return self
+
+    def use_calibration(self, calibration: Calibration | str | os.PathLike[str]) -> Self:
+        """Take up a calibration that this very detector was given before, from memory or from a file.
+
+        Args:
+            calibration: or `"synthetic"`, which comes with the embedded zero-shot weights: their scores of healthy
+                objects made in code, for want of normal scans. Real scans are no draws from those, so that its rate is
+                no promise; docs/embedded-weights.md has what it was on real ones.
+
+        Raises:
+            ConfigError: it cannot be read, or was made with another detector.
+        """
+        found = calibration if isinstance(calibration, Calibration) else Calibration.load(calibration)
+        own = self.fingerprint()
+        if found.detector != own:
+            raise ConfigError(
+                "the calibration was made with another detector",
+                where="calibration" if found is calibration else calibration,
+                expected=own,
+                found=found.detector,
+                hint="calibrate again with this detector's weights",
+            )
+        self.calibration = found
+        return self
+
+    def judged(self, detection: Detection) -> Detection:
+        """The detection with this detector's calibration, if it has one."""
+        return detection if self.calibration is None else replace(detection, calibration=self.calibration)
+
+    def fingerprint(self) -> str:
+        """The method's name and 16 hex digits of the SHA-256 of what `save` writes; equal for equal detectors."""
+        sha = hashlib.sha256()
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(Path(folder) / "detector.safetensors")
+            for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+                sha.update(file.relative_to(folder).as_posix().encode())
+                sha.update(file.read_bytes())
+        return f"{type(self).__name__} {sha.hexdigest()[:16]}"

@@ -1,0 +1,82 @@
+"""Regions in files: rows of a spreadsheet, and clouds with the regions painted on."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..cloud import PointCloud
+from ..errors import ConfigError
+from ..io import write_cloud
+from .regions import Region, region_numbers
+
+COLUMNS = (
+    "path", "region", "points", "area", "length", "width", "height", "x", "y", "z", "normal_x", "normal_y", "normal_z",
+    "peak_score", "mean_score", "depth", "surface_rms", "word", "word_share",
+)  # fmt: skip
+
+# Okabe and Ito, Color Universal Design (2008), without black and grey: told apart with any colour vision.
+COLORS = ("E69F00", "56B4E9", "009E73", "F0E442", "0072B2", "D55E00", "CC79A7")
+PLAIN = 0.72  # grey, where there is no region
+
+
+@contextmanager
+def region_table(path: Path) -> Iterator[Callable[[str, Iterable[Mapping[str, Any]]], None]]:
+    """A function that writes a scan's regions (`Region.as_record`) as rows of a CSV table, at once; see `COLUMNS`.
+
+    Lengths are in the scan's unit, areas in its square; what is not known is empty. A name that a spreadsheet would
+    take for a formula gets an apostrophe in front.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w", encoding="utf-8", errors="replace", newline="")
+    except OSError as error:
+        raise ConfigError("the file cannot be written", where=path, found=error.strerror or error) from error
+    with file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+
+        def write(name: str, regions: Iterable[Mapping[str, Any]]) -> None:
+            for region in regions:
+                vectors = (*region["extent"], *region["position"], *region["normal"])
+                scores = (region[name] for name in ("peak_score", "mean_score", "depth", "surface_rms"))
+                word = None if region["word"] is None else _inert(region["word"])
+                first = (_inert(name), region["number"], region["points"], region["area"])
+                table.writerow((*first, *vectors, *scores, word, region["word_share"]))
+            file.flush()
+
+        yield write
+
+
+def write_regions(
+    path: str | os.PathLike[str], cloud: PointCloud, regions: Sequence[Region], scores: torch.Tensor | None = None
+) -> None:
+    """Write a cloud with its regions: the integer field `region` (0 for none) and a colour a region, grey elsewhere.
+
+    Args:
+        path: the file; PLY keeps `region` an int, see `write_cloud`.
+        cloud: N points.
+        regions: of this cloud.
+        scores: (N,) one a point, written as the field `score`, or None.
+
+    Raises:
+        CloudWriteError: see `write_cloud`.
+    """
+    numbers = region_numbers(regions, cloud)
+    palette = torch.tensor([list(bytes.fromhex(color)) for color in COLORS]) / 255
+    painted = palette[(numbers - 1) % len(palette)]
+    colors = torch.where((numbers > 0)[:, None], painted, PLAIN)
+    write_cloud(path, cloud, colors=colors, scores=scores, regions=numbers)
+
+
+def _inert(text: str) -> str:
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

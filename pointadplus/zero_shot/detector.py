@@ -1,0 +1,225 @@
+"""`ZeroShotDetector`: PointAD+ from weights to scores, with no training on the object at hand."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..clip.backbone import Backbone
+from ..clip.weights import load_backbone
+from ..cloud import PointCloud
+from ..config import from_table
+from ..errors import WeightsError
+from ..geometry.neighbors import interpolate
+from ..io import as_cloud
+from ..io.tensors import check_finite, read_safetensors, write_tensors
+from ..results.detection import Detection
+from ..results.detector import AnomalyDetector
+from .colors import observe_colors
+from .explanation import saliency
+from .fusion import EPSILON, FusionConfig
+from .model import ModelConfig, PointAD, build_model
+from .observation import ObservationConfig, Observer, Picture, Stopwatch
+
+EMBEDDED = "assets/zero_shot.safetensors"
+_FORMAT = "pointadplus.zero_shot"
+
+
+@dataclass(frozen=True)
+class ZeroShotConfig:
+    """What the weights of a detector were made with.
+
+    Attributes:
+        backbone: source of the backbone, see `load_backbone`.
+        digest: of the backbone's weights that the prompts were learnt on; empty means any.
+        observation: how clouds are looked at.
+        model: the two layers.
+    """
+
+    backbone: str = "embedded"
+    digest: str = ""
+    observation: ObservationConfig = field(default_factory=ObservationConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+
+class _Look(NamedTuple):
+    """Log-odds of one look at a cloud.
+
+    `order` (N,) is the cloud's canonical order, the same in every look; `odds` (N, L) stand in that order, one column a
+    layer, in the order of `names`; `total` () is of the object.
+    """
+
+    order: Tensor
+    odds: Tensor
+    total: Tensor
+    names: tuple[str, ...]
+
+
+class ZeroShotDetector(AnomalyDetector):
+    """Scores scans of objects it has never seen.
+
+    Args:
+        weights: `"embedded"`, the small weights inside the package, or a file that `save` or training wrote.
+        backbone: where to find the backbone, when not where the weights say.
+        fusion: how the layers are joined, when not as the weights say.
+        precision: `"auto"` (bfloat16 where the processor has it), `"float32"` or `"bfloat16"`.
+
+    Raises:
+        WeightsError: weights that are missing, unsafe, damaged, or learnt on another backbone.
+
+    Example:
+        >>> detection = ZeroShotDetector().score("scan.ply")  # doctest: +SKIP
+        >>> detection.object_score, detection.point_scores.shape  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        weights: str | os.PathLike[str] = "embedded",
+        *,
+        backbone: str | os.PathLike[str] | None = None,
+        fusion: FusionConfig | None = None,
+        precision: str = "auto",
+    ) -> None:
+        path = Path(str(files("pointadplus"))) / EMBEDDED if os.fspath(weights) == "embedded" else Path(weights)
+        state, metadata = read_safetensors(path)
+        if _FORMAT not in metadata:
+            raise WeightsError(
+                "not the weights of a zero-shot detector",
+                where=path,
+                expected=f"metadata {_FORMAT!r}",
+                found=sorted(metadata),
+            )
+        header = json.loads(metadata[_FORMAT])
+        card = header.pop("card", {})
+        config = from_table(ZeroShotConfig, header)
+        if fusion is not None:
+            config = replace(config, model=replace(config.model, fusion=fusion))
+        tower = load_backbone(backbone or config.backbone, precision=precision)
+        if config.digest and tower.digest != config.digest:
+            raise WeightsError(
+                "prompts and G-aggregation were learnt on another backbone",
+                where=path,
+                expected=config.digest,
+                found=f"{tower.digest} ({tower.name})",
+                hint="pass backbone= with the one that they were learnt on",
+            )
+        check_finite(state, path)
+        model = build_model(tower, config.model)
+        try:
+            model.load_state_dict({key: value.float() for key, value in state.items()})
+        except RuntimeError as error:
+            raise WeightsError("the weights do not fit the model", where=path, found=error) from error
+        self._assemble(tower, model, config)
+        self.card = card
+
+    @classmethod
+    def from_parts(cls, backbone: Backbone, model: PointAD, config: ZeroShotConfig) -> ZeroShotDetector:
+        """A detector from a backbone and a model at hand, for instance right after training."""
+        detector = cls.__new__(cls)
+        detector._assemble(backbone, model, config)
+        return detector
+
+    def _assemble(self, backbone: Backbone, model: PointAD, config: ZeroShotConfig) -> None:
+        self.backbone, self.model, self.config = backbone, model.eval().requires_grad_(False), config
+        self.card: dict[str, Any] = {}  # of the weights: data, classes, seed, version
+        self.observer = Observer(backbone.channels, backbone.image_size, config.observation)
+        with torch.no_grad():
+            self.texts = model.texts()
+
+    def score(self, source: Any, *, rgb: Any = False) -> Detection:
+        """Score a path, an (N, 3) array or tensor, a `PointCloud`, or an Open3D or trimesh object.
+
+        Args:
+            source: what to score.
+            rgb: the image that is aligned with an organised scan: a path, a Pillow image, or (H, W, 3) uint8 or floats
+                in [0, 1]; or True to use the points' own colours, where the scan has any. The prompts read colours as
+                they are, nothing is learnt anew; the map `colors` of the detection is what colours alone say.
+
+        Raises:
+            CloudError: the source cannot be read as a cloud, or the image does not fit it.
+            ConfigError: colours are asked for, and the backbone sees none.
+        """
+        detection = self.score_cloud(as_cloud(source), rgb)
+        return self.judged(detection) if rgb is False else detection  # calibration scans were scored without colours
+
+    @torch.no_grad()
+    def score_cloud(self, cloud: PointCloud, rgb: Any = False) -> Detection:
+        """Score one cloud; `layers` holds `rendering`, `joined`, and in mode "pointad+" `geometry`. See `score`."""
+        watch = Stopwatch()
+        pictures = self.observer.pictures(cloud, watch)
+        looks = [self._look(cloud, sample, picture, watch, rgb) for sample, picture in enumerate(pictures)]
+        # In canonical order to the end: a vectorised sigmoid rounds by an element's place, and places must not matter.
+        maps = torch.stack([look.odds for look in looks]).mean(0).sigmoid()
+        total = torch.stack([look.total for look in looks]).mean(0).sigmoid()
+        columns = torch.empty_like(maps)
+        columns[looks[0].order] = maps
+        layers: dict[str, Tensor] = dict(zip(looks[0].names, columns.unbind(1), strict=True))
+        return Detection(float(total), cloud.to_rows(layers["joined"]), cloud, layers, dict(watch.seconds))
+
+    def saliency(self, source: Any) -> Float[Tensor, "m"]:
+        """Which points move this detector's object score, up or down: (M,) float32 in [0, 1], the largest 1.
+
+        One value for each row of the source; rows without a finite point hold NaN. How it is found stands at
+        `explanation.saliency`; it takes about twice the seconds that scoring takes.
+
+        Args:
+            source: anything that `score` takes, such as a detection's `cloud`.
+
+        Raises:
+            CloudError: the source cannot be read as a cloud.
+        """
+        cloud = as_cloud(source)
+        fusion = self.config.model.fusion
+        return cloud.to_rows(saliency(cloud, self.observer, self.backbone, self.model, self.texts, fusion))
+
+    def _look(self, cloud: PointCloud, sample: int, picture: Picture, watch: Stopwatch, rgb: Any) -> _Look:
+        observation = self.observer.observe(picture, self.backbone, stopwatch=watch)
+        colored = None
+        if rgb is not False:
+            with watch.stage("colors"):
+                colored = observe_colors(cloud, picture, rgb, self.observer, self.backbone)
+        with watch.stage("layers"):
+            evidence = self.model(observation, texts=self.texts)
+            colors = None if colored is None else self.model.read_colors(colored, evidence)
+            verdict = self.model.verdict(evidence, self.config.model.fusion, colors)
+            maps = torch.stack(list(verdict.layers.values()), 1)
+        with watch.stage("to points"):
+            order = picture.order.roll(sample * self.config.observation.nodes)
+            points = picture.normalization.apply(cloud.points[order])
+            odds = interpolate(torch.logit(maps, EPSILON), picture.nodes, points)
+        return _Look(order, odds, torch.logit(verdict.total, EPSILON), tuple(verdict.layers))
+
+    def trained_on(self, dataset: str) -> tuple[str, ...]:
+        """The classes of a data set that the weights were learnt on, as their card tells."""
+        known = self.card.get("trained_on", {})
+        return tuple(known.get("categories", ())) if known.get("dataset") == dataset else ()
+
+    def save(self, path: str | os.PathLike[str], card: dict[str, Any] | None = None) -> None:
+        """Write prompts and G-aggregation as one safetensors file, with its card inside and, as JSON, beside it.
+
+        The backbone is named by its source and its digest, not copied.
+
+        Args:
+            path: of the file.
+            card: what a reader should know of how the weights came about; None keeps the card that was read.
+        """
+        card = self.card if card is None else card
+        path = Path(path)
+        state = {key: value.detach().cpu().half().contiguous() for key, value in self.model.state_dict().items()}
+        check_finite(state, path)
+        config = asdict(replace(self.config, digest=self.backbone.digest))
+        write_tensors(path, state, {_FORMAT: json.dumps({**config, "card": card})})  # one entry: they have no order
+        path.with_suffix(".json").write_text(json.dumps({"config": config, **card}, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ZeroShotDetector:
+        """Read what `save` wrote."""
+        return cls(path)

@@ -1,0 +1,260 @@
+"""The command line, with a detector that scores a cloud by its height and refuses on demand."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from pointadplus import __version__
+from pointadplus.apps import cli
+from pointadplus.cloud import PointCloud
+from pointadplus.errors import WeightsError
+from pointadplus.io import read_cloud, write_cloud
+from pointadplus.results.detection import Detection
+from pointadplus.results.detector import AnomalyDetector
+
+
+class HeightDetector(AnomalyDetector):
+    """The object's score is its highest z; points score their z. `boom.ply` meets a bug."""
+
+    def score_cloud(self, cloud: PointCloud) -> Detection:
+        if str(cloud.source).endswith("boom.ply"):
+            raise RuntimeError("an allocation\nfailed")
+        scores = cloud.points[:, 2].clamp(0, 1)
+        return Detection(float(scores.max()), cloud.to_rows(scores), cloud, seconds={"render": 0.75, "encode": 0.25})
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> HeightDetector:
+        raise NotImplementedError
+
+
+@pytest.fixture(autouse=True)
+def detector(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Replace the real detector; the list holds the weights that were asked for."""
+    asked: list[str] = []
+    monkeypatch.setattr(cli, "_detector", lambda weights: asked.append(weights) or HeightDetector())
+    return asked
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    """A folder with low.ply and high.ply (scores 0.25 and 0.5), bad.ply and boom.ply."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name, height in (("low", 0.25), ("high", 0.5), ("boom", 0.1)):
+        write_cloud(folder / f"{name}.ply", PointCloud.create(torch.tensor([[0, 0, 0], [1, 0, 0], [0, 1, height]])))
+    (folder / "bad.ply").write_bytes(b"not a cloud")
+    return folder
+
+
+def run(*arguments: object) -> SimpleNamespace:
+    result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return SimpleNamespace(code=result.exit_code, out=result.stdout, err=result.stderr)
+
+
+def test_score_prints_a_line_a_file(scans: Path) -> None:
+    result = run("score", scans / "low.ply", scans / "high.ply")
+    assert result.code == 0
+    assert result.out == f"{scans / 'low.ply'}\t0.2500\n{scans / 'high.ply'}\t0.5000\n"
+    assert result.err == ""  # no progress bar where nobody watches
+
+
+def test_a_bad_file_costs_the_others_nothing(scans: Path, tmp_path: Path) -> None:
+    files = [scans / f"{name}.ply" for name in ("bad", "low", "missing", "boom", "high")]
+    result = run("score", *files, "--out", tmp_path / "new" / "scores.jsonl")
+    assert result.code == 1
+    assert [line.split("\t")[1] for line in result.out.splitlines()] == ["0.2500", "0.5000"]
+    errors = result.err.splitlines()
+    assert len(errors) == 3
+    assert all(line.startswith("error: ") for line in errors)
+    for line, part in zip(errors, ("bad.ply", "missing.ply", "boom.ply: RuntimeError: an allocation"), strict=True):
+        assert part in line
+    records = [json.loads(line) for line in (tmp_path / "new" / "scores.jsonl").read_text().splitlines()]
+    assert [record["path"] for record in records] == [str(file) for file in files]
+    assert ["error" in record for record in records] == [True, False, True, True, False]
+
+
+def test_json_lines(scans: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.jsonl"
+    run("score", scans / "low.ply", "--out", out)
+    assert json.loads(out.read_text()) == {
+        "path": str(scans / "low.ply"),
+        "object_score": 0.25,
+        "points": 3,
+        "dropped": 0,
+        "seconds": {"render": 0.75, "encode": 0.25},
+    }
+
+
+def test_a_line_is_on_disk_before_the_next_file(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed keeps what it has scored."""
+    out, seen = tmp_path / "scores.jsonl", []
+
+    class Interrupted(HeightDetector):
+        def score_cloud(self, cloud: PointCloud) -> Detection:
+            seen.append(len(out.read_text().splitlines()))
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+            return super().score_cloud(cloud)
+
+    monkeypatch.setattr(cli, "_detector", lambda weights: Interrupted())
+    assert run("score", scans / "low.ply", scans / "high.ply", "--out", out).code == 130
+    assert seen == [0, 1]
+
+
+def test_points_are_written_with_their_scores(scans: Path, tmp_path: Path) -> None:
+    assert run("score", scans / "high.ply", "--points", tmp_path / "scored").code == 0
+    written = tmp_path / "scored" / "high.ply"
+    assert torch.equal(read_cloud(written).points, read_cloud(scans / "high.ply").points)
+    assert b"score" in written.read_bytes().partition(b"end_header")[0]
+
+
+def test_no_scan_is_overwritten(scans: Path, tmp_path: Path) -> None:
+    before = (scans / "low.ply").read_bytes()
+    result = run("score", scans / "low.ply", "--points", scans)
+    assert (result.code, result.out) == (2, "")
+    assert "overwrite" in result.err
+    assert (scans / "low.ply").read_bytes() == before
+    result = run("score", scans / "low.ply", tmp_path / "low.xyz", "--points", tmp_path / "scored")
+    assert result.code == 2
+    assert "low.ply 2 times" in result.err
+
+
+def test_report_and_profile(scans: Path, tmp_path: Path) -> None:
+    result = run("score", scans / "low.ply", scans / "high.ply", "--report", tmp_path / "report.html", "--profile")
+    assert result.code == 0
+    assert "high.ply" in (tmp_path / "report.html").read_text("utf-8")
+    render, encode, total = (line.split() for line in result.err.splitlines())
+    assert render == ["render", "1.50", "s", "75%"]
+    assert encode == ["encode", "0.50", "s", "25%"]
+    assert total == ["total", "2.00", "s"]
+
+
+def test_unwritable_outputs_are_one_line(scans: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for option in ("--out", "--report"):
+        result = run("score", scans / "low.ply", option, tmp_path / "file" / "x.html")
+        assert result.code == 1
+        assert len(result.err.splitlines()) == 1
+        assert result.err.startswith("error: ")
+
+
+def test_weights_reach_the_detector_and_their_error_the_user(
+    scans: Path, detector: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("score", scans / "low.ply", "--weights", "mine.safetensors")
+    run("score", scans / "low.ply")
+    assert detector == ["mine.safetensors", "embedded"]
+
+    def refuse(weights: str) -> AnomalyDetector:
+        raise WeightsError("no such file", where=weights)
+
+    monkeypatch.setattr(cli, "_detector", refuse)
+    result = run("score", scans / "low.ply")
+    assert (result.code, result.out, result.err) == (1, "", "error: embedded: no such file\n")
+
+
+def test_a_file_name_that_is_no_text(scans: Path) -> None:
+    name = os.fsdecode(b"scan-\xff.ply")
+    (scans / "low.ply").rename(scans / name)
+    result = run("score", scans / name)
+    assert (result.code, result.out) == (0, f"{scans}/scan-?.ply\t0.2500\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_watched_run_keeps_the_scores_on_stdout(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """stderr is a terminal, stdout a file: the bar goes to the one, the scores to the other."""
+    import pty
+
+    monkeypatch.setenv("TERM", "xterm")
+    leader, follower = pty.openpty()
+    with open(follower, "w", closefd=True) as terminal, open(tmp_path / "out.txt", "w") as out:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        monkeypatch.setattr(sys, "stdout", out)
+        cli.app(["score", str(scans / "low.ply")], standalone_mode=False)
+        terminal.flush()
+        shown = os.read(leader, 65536).decode()
+    os.close(leader)
+    assert (tmp_path / "out.txt").read_text() == f"{scans / 'low.ply'}\t0.2500\n"
+    assert "scoring" in shown
+    assert "0.2500" not in shown
+
+
+def test_render_writes_a_picture(scans: Path, tmp_path: Path, sphere: PointCloud) -> None:
+    write_cloud(tmp_path / "sphere.ply", sphere)
+    result = run("render", tmp_path / "sphere.ply", "--out", tmp_path / "views.png", "--size", 64)
+    assert (result.code, result.out) == (0, f"{tmp_path / 'views.png'}\n")
+    assert (tmp_path / "views.png").read_bytes().startswith(b"\x89PNG")
+    result = run("render", scans / "bad.ply", "--out", tmp_path / "none.png")
+    assert result.code == 1
+    assert result.err.startswith("error: ")
+
+
+def test_render_draws_a_mesh_as_triangles(tmp_path: Path) -> None:
+    (tmp_path / "roof.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 2 4\n")
+    out = tmp_path / "roof.png"
+    result = run("render", tmp_path / "roof.obj", "--mesh", "--out", out, "--size", 32, "--supersample", 2)
+    assert (result.code, result.out) == (0, f"{out}\n")
+    with Image.open(out) as picture:
+        assert picture.size == (9 * 34 - 2, 3 * 34 - 2)
+        assert len(set(picture.convert("L").tobytes())) > 20  # shaded faces with smooth edges, not a blank sheet
+    (tmp_path / "points.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n")
+    result = run("render", tmp_path / "points.obj", "--mesh", "--out", out)
+    assert result.code == 1 and "no face" in result.err
+
+
+def anomaly_shapenet(root: Path) -> Path:
+    """One category, two healthy and two damaged clouds; the damaged ones are higher, at the labelled points."""
+    for folder in ("test", "GT", "train"):
+        (root / "cup0" / folder).mkdir(parents=True)
+    generator = torch.Generator().manual_seed(0)
+    for index in range(2):
+        points = torch.rand((50, 3), generator=generator) * 0.1
+        write_cloud(root / "cup0" / "train" / f"cup0_template{index}.pcd", PointCloud.create(points))
+        write_cloud(root / "cup0" / "test" / f"cup0_positive{index}.pcd", PointCloud.create(points))
+        points[:10, 2] = 0.9
+        write_cloud(root / "cup0" / "test" / f"cup0_bulge{index}.pcd", PointCloud.create(points))
+        rows = [f"{x},{y},{z},{int(row < 10)}" for row, (x, y, z) in enumerate(points.tolist())]
+        (root / "cup0" / "GT" / f"cup0_bulge{index}.txt").write_text("\n".join(rows))
+    return root
+
+
+def test_evaluate_prints_markdown_and_writes_json(tmp_path: Path) -> None:
+    root = anomaly_shapenet(tmp_path / "data")
+    arguments = ("evaluate", "--dataset", "anomaly-shapenet", "--root", root, "--out", tmp_path / "result.json")
+    result = run(*arguments, "--categories", "cup0")
+    assert result.code == 0, result.err
+    assert "| cup0" in result.out
+    assert json.loads((tmp_path / "result.json").read_text())
+    assert run(*arguments, "--categories", "saucer").code == 1
+    assert "unknown method; expected: fpfh-memory-bank, mvr" in run(*arguments, "--method", "magic").err
+    assert run("evaluate", "--dataset", "nothing", "--root", root).code == 1
+
+
+def test_demo_makes_scores_and_reports(tmp_path: Path) -> None:
+    result = run("demo", "--out", tmp_path / "demo")
+    assert result.code == 0, result.err
+    assert len((tmp_path / "demo" / "scores.jsonl").read_text().splitlines()) == 2
+    names = {path.name for path in (tmp_path / "demo").iterdir()}
+    assert {"healthy.ply", "points", "report.html", "scores.jsonl"} <= names
+    assert len(list((tmp_path / "demo" / "points").iterdir())) == 2
+
+
+def test_version_and_help() -> None:
+    assert run("version").out == f"{__version__}\n"
+    text = run("--help").out
+    for command in ("score", "render", "evaluate", "demo", "version"):
+        assert command in text
