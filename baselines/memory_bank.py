@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pointadplus.cloud import PointCloud
+from pointadplus.config import Config, within
 from pointadplus.errors import ConfigError, WeightsError
 from pointadplus.geometry.descriptors import outward_normals, point_histograms
 from pointadplus.geometry.neighbors import interpolate, knn, smooth
@@ -30,7 +31,7 @@ _FORMAT = "pointadplus.fpfh_memory_bank"
 
 
 @dataclass(frozen=True)
-class MemoryBankConfig:
+class MemoryBankConfig(Config):
     """How scans are read and remembered.
 
     Attributes:
@@ -43,12 +44,12 @@ class MemoryBankConfig:
         seed: of the sub-sampling.
     """
 
-    nodes: int = 8192
-    support: int = 20_000
-    bank: int = 20_000
-    sigma: float = 1.0
-    top: float = 0.01
-    scale: float = 0.5
+    nodes: int = within("[1, ∞)", 8192)
+    support: int = within("[1, ∞)", 20_000)
+    bank: int = within("[1, ∞)", 20_000)
+    sigma: float = within("[0, ∞)", 1.0)
+    top: float = within("(0, 1]", 0.01)
+    scale: float = within("(0, ∞)", 0.5)
     seed: int = 0
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pointadplus.cloud import PointCloud
-from pointadplus.config import from_table
+from pointadplus.config import Config, from_table, within
 from pointadplus.errors import ConfigError, WeightsError
 from pointadplus.geometry.alignment import Reference
 from pointadplus.geometry.neighbors import interpolate, knn
@@ -41,7 +41,7 @@ _CALM = 0.98  # quantile of normal scans' relative deviations that scores 0.5
 
 
 @dataclass(frozen=True)
-class DeviationConfig:
+class DeviationConfig(Config):
     """How scans are compared.
 
     Attributes:
@@ -58,27 +58,14 @@ class DeviationConfig:
         ConfigError: an option out of range.
     """
 
-    points: int = 40_000
-    planes: int = 16
-    averaged: int = 24
-    normal_neighbors: int = 24
+    points: int = within("[100, 4194304]", 40_000)
+    planes: int = within("[1, 256]", 16)
+    averaged: int = within("[1, 1024]", 24)
+    normal_neighbors: int = within("[4, 256]", 24)
     missing: bool = True
-    partial: float = 0.1
-    top: float = 0.01
+    partial: float = within("[0, 1]", 0.1)
+    top: float = within("[1e-06, 1]", 0.01)
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        ranges = {
-            "points": (100, 1 << 22), "planes": (1, 256), "averaged": (1, 1024), "normal_neighbors": (4, 256),
-            "partial": (0.0, 1.0), "top": (1e-6, 1.0),
-        }  # fmt: skip
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                expected = f"{low:g} to {high:g}"
-                raise ConfigError(
-                    "option out of range", where=f"DeviationConfig.{name}", expected=expected, found=value
-                )
 
 
 class _Surface(NamedTuple):

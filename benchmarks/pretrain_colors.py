@@ -12,7 +12,7 @@ import os
 import platform
 import random
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from pointadplus.clip.architecture import BackboneConfig
 from pointadplus.clip.backbone import Backbone, build_backbone
 from pointadplus.clip.files import ROWS
 from pointadplus.clip.weights import load_backbone, save_backbone
+from pointadplus.config import from_table
 from pointadplus.geometry.color_descriptors import COLOR_CHANNELS
 from pointadplus.learning.synthesis.corpus import CorpusConfig
 from pointadplus.learning.training.colored import ColorLoss, PaintedStream
@@ -35,7 +36,7 @@ from pointadplus.zero_shot.observation import ObservationConfig, Observer
 
 def with_color_stem(tower: Backbone, seed: int) -> Backbone:
     """The same tower with a fresh stem for colours, which alone can be trained."""
-    config = BackboneConfig.from_dict({**tower.config.to_dict(), "color_channels": tuple(COLOR_CHANNELS)})
+    config = from_table(BackboneConfig, {**asdict(tower.config), "color_channels": tuple(COLOR_CHANNELS)})
     backbone = build_backbone(config, seed=seed, name=tower.name)
     own = {key: value for key, value in tower.model.state_dict().items() if ".color_stem." not in key}
     backbone.model.load_state_dict({**backbone.model.state_dict(), **own})

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from pointadplus.clip.architecture import BackboneConfig
 from pointadplus.clip.backbone import build_backbone
 from pointadplus.clip.weights import save_backbone
+from pointadplus.config import from_table
 from pointadplus.learning.synthesis.corpus import CorpusConfig
 from pointadplus.learning.training.pictures import PictureStream
 from pointadplus.learning.training.pretraining import (
@@ -40,7 +41,7 @@ def export(run: Path, out: Path, trials: Path | None) -> None:
     """Write the averaged weights of a run's checkpoint as a backbone with its card."""
     kept = Run(run)
     notes, log = kept.notes(), kept.log()
-    tower = BackboneConfig.from_dict(notes["tower"])
+    tower = from_table(BackboneConfig, notes["tower"])
     backbone = build_backbone(tower, name="embedded")
     kept.load_average(backbone)
     card = {

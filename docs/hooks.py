@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "benchmarks/README.md": "benchmarks.md"}
 PLACES = {**PAGES, "benchmarks": "benchmarks.md", "LICENSE": "LICENSE.txt"}
 NOT_API = ("__main__", "assets", "cli")
+HALLS = ("apps", "learning")  # rooms of several parts, each with a page of its own
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
 
 
@@ -62,10 +63,16 @@ def command_line() -> str:
 
 def rooms() -> list[str]:
     """The public modules and packages of pointadplus, and baselines."""
-    paths = sorted((ROOT / "pointadplus").iterdir())
+    found = [f"pointadplus.{name}" for name in modules_in("") if name not in HALLS]
+    found += [f"pointadplus.{hall}.{name}" for hall in HALLS for name in modules_in(hall)]
+    return [*sorted(found), "baselines"]
+
+
+def modules_in(hall: str) -> list[str]:
+    """Public modules and packages in a folder of pointadplus."""
+    paths = (ROOT / "pointadplus" / hall).iterdir()
     modules = [path.stem for path in paths if path.suffix == ".py" or (path / "__init__.py").is_file()]
-    public = [name for name in modules if not name.startswith("_") and name not in NOT_API]
-    return [*(f"pointadplus.{name}" for name in public), "baselines"]
+    return [name for name in modules if not name.startswith("_") and name not in NOT_API]
 
 
 def api_page(module: str) -> str:

@@ -1,10 +1,20 @@
-"""Frozen config records from tables, as TOML and JSON hold them; an unknown key is an error."""
+"""Frozen config records: what their fields may hold is declared on the field, and tables, as TOML has them, are read.
+
+@dataclass(frozen=True)
+class Smoothing(Config):
+    sigma: float = within("[0, ∞)", 1.0)
+    kernel: str = one_of("gauss", "box")
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from numbers import Integral, Real
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -17,6 +27,77 @@ else:
     import tomli as tomllib  # pyright: ignore[reportMissingImports] - not installed where it is not needed
 
 T = TypeVar("T")
+
+
+class Config:
+    """A frozen dataclass whose fields, where they are declared with `within` or `one_of`, are checked when it is made.
+
+    Raises:
+        ConfigError: a value out of range, or unknown.
+    """
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type] - its subclasses are dataclasses
+            value, where = getattr(self, field.name), f"{type(self).__name__}.{field.name}"
+            if "interval" in field.metadata and not (value is None and field.default is None):
+                whole = "int" in str(field.type) and "float" not in str(field.type)
+                check_range(value, field.metadata["interval"], where, whole=whole)
+            elif "known" in field.metadata:
+                check_known(value, field.metadata["known"], where)
+
+
+def within(interval: str, default: Any = dataclasses.MISSING) -> Any:
+    """A field of one number, or of several, in an interval such as "(0, 1]"; None is good where it is the default."""
+    return dataclasses.field(default=default, metadata={"interval": interval})
+
+
+def one_of(*known: str) -> Any:
+    """A field that holds one of these names; the first is its default."""
+    return dataclasses.field(default=known[0], metadata={"known": known})
+
+
+def check_range(value: Any, interval: str, where: str, *, whole: bool = False) -> None:
+    """See to it that a number, or each of a tuple, lies in an interval such as "[0, 1)"; NaN lies in none.
+
+    Raises:
+        ConfigError: it does not, is no number, or no whole one.
+    """
+    low, high, closed_low, closed_high = _bounds(interval)
+    kind = Integral if whole else Real  # as NumPy's numbers are, too
+    for number in value if isinstance(value, tuple) else (value,):
+        inside = (
+            isinstance(number, kind)
+            and not isinstance(number, bool)
+            and low <= number <= high
+            and (closed_low or number != low)
+            and (closed_high or number != high)
+        )
+        if not inside:
+            bounds = f"{'at least' if closed_low else 'above'} {low:g}" if high == math.inf else f"in {interval}"
+            expected = f"whole, {bounds}" if whole else bounds
+            raise ConfigError("option out of range", where=where, expected=expected, found=value)
+
+
+def check_known(value: Any, known: Iterable[str], where: str) -> None:
+    """See to it that a name is one of those that are known.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    names = tuple(known)
+    if value not in names:
+        what = f"unknown {where.rpartition('.')[2]}"
+        *rest, last = map(repr, names)
+        raise ConfigError(what, where=where, expected=f"{', '.join(rest)} or {last}" if rest else last, found=value)
+
+
+@lru_cache
+def _bounds(interval: str) -> tuple[float, float, bool, bool]:
+    """Lowest and highest value of "[low, high)", and whether each belongs to it."""
+    found = re.fullmatch(r"([\[(])(.+), (.+)([\])])", interval)
+    assert found is not None, interval
+    low, high = (float(text.replace("∞", "inf")) for text in found.group(2, 3))
+    return low, high, found[1] == "[", found[4] == "]"
 
 
 def from_table(kind: type[T], table: Mapping[str, Any], where: str = "") -> T:
@@ -68,6 +149,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return from_table(hint, value, where)
     if isinstance(value, list):
         value = tuple(value)
+    if get_origin(hint) is tuple and not isinstance(value, tuple):
+        raise ConfigError("a value of another type", where=where, expected="a list", found=repr(value))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if hint in (int, float, str, bool) and type(value) is not hint:

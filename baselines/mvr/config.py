@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pointadplus.errors import ConfigError
-
-_CHOICES = {
-    "visibility": ("mutual", "seen", "all"),
-    "fusion": ("median", "mean", "features"),
-    "distance": ("chord", "cosine"),
-}
+from pointadplus.config import Config, check_range, one_of, within
 
 
 @dataclass(frozen=True)
-class MVRConfig:
+class MVRConfig(Config):
     """How parts are looked at, learnt and scored. docs/mvr.md says of each field where its default comes from.
 
     Attributes:
@@ -62,77 +56,44 @@ class MVRConfig:
 
     encoder: str = "waves"
     views: str = "sphere27"
-    image_size: int = 224
-    supersample: int = 1
+    image_size: int = within("[8, 4096]", 224)
+    supersample: int = within("[1, 8]", 1)
     orthographic: bool = False
     align: bool = True
-    nodes: int = 8192
+    nodes: int = within("[64, 1048576]", 8192)
     support: int = 65_536
-    partial: float = 0.1
+    partial: float = within("[0, 1]", 0.1)
     layers: tuple[int, ...] = ()
-    groups: int = 2
-    dropout: float = 0.2
+    groups: int = within("[1, 64]", 2)
+    dropout: float = within("[0, 0.9]", 0.2)
     places: bool = True
-    pooled: int = 4
-    visibility: str = "mutual"
-    fusion: str = "median"
-    distance: str = "chord"
+    pooled: int = within("[1, 4096]", 4)
+    visibility: str = one_of("mutual", "seen", "all")
+    fusion: str = one_of("median", "mean", "features")
+    distance: str = one_of("chord", "cosine")
     relative: bool = True
-    level: float = 0.75
-    looks: int = 1
-    turn: float = 0.25
-    steps: int = 100
-    batch: int = 16
-    learning_rate: float = 2e-3
+    level: float = within("[0, 1]", 0.75)
+    looks: int = within("[0, 1000]", 1)
+    turn: float = within("[0, 180]", 0.25)
+    steps: int = within("[0, 1000000]", 100)
+    batch: int = within("[1, 4096]", 16)
+    learning_rate: float = within("[0, 1]", 2e-3)
     final_rate: float = 2e-4
-    weight_decay: float = 1e-5
-    warmup: int = 30
-    clip: float = 0.1
-    hard: float = 0.9
-    hard_warmup: int = 100
-    shrink: float = 0.1
-    sigma: float = 1.0
-    top: float = 0.01
+    weight_decay: float = within("[0, 1]", 1e-5)
+    warmup: int = within("[0, 1000000]", 30)
+    clip: float = within("[1e-06, 1000000]", 0.1)
+    hard: float = within("[0, 1]", 0.9)
+    hard_warmup: int = within("[0, 1000000]", 100)
+    shrink: float = within("[0, 1]", 0.1)
+    sigma: float = within("[0, 100]", 1.0)
+    top: float = within("[1e-06, 1]", 0.01)
     seed: int = 0
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        ranges = {
-            "image_size": (8, 4096),
-            "supersample": (1, 8),
-            "nodes": (64, 1 << 20),
-            "support": (self.nodes, 1 << 22),
-            "partial": (0.0, 1.0),
-            "groups": (1, 64),
-            "dropout": (0.0, 0.9),
-            "pooled": (1, 4096),
-            "level": (0.0, 1.0),
-            "looks": (0, 1000),
-            "turn": (0.0, 180.0),
-            "steps": (0, 1_000_000),
-            "batch": (1, 4096),
-            "learning_rate": (0.0, 1.0),
-            "final_rate": (0.0, self.learning_rate),
-            "weight_decay": (0.0, 1.0),
-            "warmup": (0, 1_000_000),
-            "clip": (1e-6, 1e6),
-            "hard": (0.0, 1.0),
-            "hard_warmup": (0, 1_000_000),
-            "shrink": (0.0, 1.0),
-            "sigma": (0.0, 100.0),
-            "top": (1e-6, 1.0),
-        }
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(
-                    "option out of range", where=f"MVRConfig.{name}", expected=f"{low:g} to {high:g}", found=value
-                )
-
-        for name, known in _CHOICES.items():
-            if getattr(self, name) not in known:
-                expected, found = " or ".join(map(repr, known)), getattr(self, name)
-                raise ConfigError(f"unknown {name}", where=f"MVRConfig.{name}", expected=expected, found=found)
+        super().__post_init__()
+        check_range(self.support, f"[{self.nodes}, 4194304]", "MVRConfig.support")
+        check_range(self.final_rate, f"[0, {self.learning_rate}]", "MVRConfig.final_rate")
 
     @classmethod
     def paper(cls, size: str = "base") -> MVRConfig:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from pointadplus.errors import ConfigError
-
-REGISTRATIONS = ("auto", "network", "library", "none")
+from pointadplus.config import Config, one_of, within
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,7 @@ class ScoringConfig:
 
 
 @dataclass(frozen=True)
-class Reg2InvConfig:
+class Reg2InvConfig(Config):
     """Of the whole method. Lengths are in normalised units, in which the object fits the unit ball.
 
     Attributes:
@@ -176,29 +174,16 @@ class Reg2InvConfig:
         ConfigError: a voxel that is not positive, or an unknown registration.
     """
 
-    voxel: float = 0.03
+    voxel: float = within("(0, ∞)", 0.03)
     centring_points: int = 4096
     max_points: int = 100_000
     oriented_points: int = 8192
-    registration: str = "auto"
+    registration: str = one_of("auto", "network", "library", "none")
     seed: int = 0
     network: NetworkConfig = field(default_factory=NetworkConfig)
     matching: MatchingConfig = field(default_factory=MatchingConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
-
-    def __post_init__(self) -> None:
-        if not self.voxel > 0:
-            raise ConfigError(
-                "the voxel has no size", where="Reg2InvConfig.voxel", expected="above 0", found=self.voxel
-            )
-        if self.registration not in REGISTRATIONS:
-            raise ConfigError(
-                "unknown registration",
-                where="Reg2InvConfig.registration",
-                expected=", ".join(REGISTRATIONS),
-                found=self.registration,
-            )
 
     @classmethod
     def paper(cls) -> Reg2InvConfig:

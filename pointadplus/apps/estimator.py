@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..config import check_range
 from ..errors import ConfigError
 from ..results.detection import Detection
 from ..results.detector import AnomalyDetector
@@ -62,13 +63,7 @@ class AnomalyEstimator(OutlierMixin, BaseEstimator):
             ConfigError: too few scans, or an option out of range.
         """
         scans = list(X)
-        if not 0 < self.calibration_share < 1:
-            raise ConfigError(
-                "option out of range",
-                where="AnomalyEstimator.calibration_share",
-                expected="in (0, 1)",
-                found=self.calibration_share,
-            )
+        check_range(self.calibration_share, "(0, 1)", "AnomalyEstimator.calibration_share")
         detector: Any = ZeroShotDetector() if self.detector is None else copy.deepcopy(self.detector)
         few_shot = getattr(detector, "few_shot", False)
         needed = 2 if few_shot else 1

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from torch import nn
 
+from ..config import Config, one_of, within
 from ..errors import ConfigError
 
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -40,7 +40,7 @@ _TEXT_KEYS = {
 
 
 @dataclass(frozen=True)
-class BackboneConfig:
+class BackboneConfig(Config):
     """A CLIP with a vision transformer; the defaults are the small embedded architecture.
 
     Attributes:
@@ -65,73 +65,55 @@ class BackboneConfig:
         ConfigError: a value out of range or values that do not fit each other.
     """
 
-    embed_dim: int = 192
-    image_size: int = 128
-    patch_size: int = 8
-    vision_width: int = 192
-    vision_layers: int = 6
-    vision_heads: int = 3
-    mlp_ratio: float = 4.0
+    embed_dim: int = within("[1, 8192]", 192)
+    image_size: int = within("[1, 8192]", 128)
+    patch_size: int = within("[1, 8192]", 8)
+    vision_width: int = within("[1, 8192]", 192)
+    vision_layers: int = within("[1, 256]", 6)
+    vision_heads: int = within("[1, 8192]", 3)
+    mlp_ratio: float = within("(0, 64]", 4.0)
     layer_scale: float | None = None
-    pool: str = "tok"
+    pool: str = one_of("tok", "avg")
     ln_after_pool: bool = False
     no_ln_pre: bool = False
-    text_context: int = 32
-    text_width: int = 128
-    text_layers: int = 3
-    text_heads: int = 4
-    vocab_size: int = 49408
+    text_context: int = within("[1, 8192]", 32)
+    text_width: int = within("[1, 8192]", 128)
+    text_layers: int = within("[1, 256]", 3)
+    text_heads: int = within("[1, 8192]", 4)
+    vocab_size: int = within("[1, 100000]", 49408)
     quick_gelu: bool = False
     channels: tuple[str, ...] = ("headlight", "depth", "normal_x", "normal_y", "normal_z")
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     conv_stem: bool = False
     color_channels: tuple[str, ...] = ()
-    vv_start: int | None = None
+    vv_start: int | None = within("[1, 256]", None)
 
     def __post_init__(self) -> None:
+        super().__post_init__()  # the bounds keep a forged file from asking for a tower that fills the memory
         _require(1 <= len(self.channels) <= 64, "channels", "1 to 64 names", self.channels)
         _require(len(self.color_channels) <= 64, "color_channels", "up to 64 names", self.color_channels)
         object.__setattr__(self, "mean", self.mean or (0.0,) * len(self.channels))
         object.__setattr__(self, "std", self.std or (1.0,) * len(self.channels))
-        for field in fields(self):
-            if field.type == "int":
-                _require_size(field.name, getattr(self, field.name))
-        _require_multiple("image_size", self.image_size, self.patch_size)
-        _require_multiple("vision_width", self.vision_width, self.vision_heads)
-        _require_multiple("text_width", self.text_width, self.text_heads)
+        self._require_multiple("image_size", self.patch_size)
+        self._require_multiple("vision_width", self.vision_heads)
+        self._require_multiple("text_width", self.text_heads)
         if self.conv_stem:
             exact = self.patch_size >= 2 and self.patch_size.bit_count() == 1
             _require(exact, "patch_size", "a power of two with conv_stem", self.patch_size)
-            _require_multiple("vision_width", self.vision_width, self.patch_size // 2)
+            self._require_multiple("vision_width", self.patch_size // 2)
         count, last = len(self.channels), self.vision_layers
-        _require(0 < self.mlp_ratio <= 64, "mlp_ratio", "0 to 64", self.mlp_ratio)
-        _require(self.pool in ("tok", "avg"), "pool", "'tok' or 'avg'", self.pool)
         _require(len(self.mean) == count, "mean", f"{count} values", self.mean)
         _require(len(self.std) == count and min(self.std) > 0, "std", f"{count} positive values", self.std)
-        _require(self.vv_start is None or 1 <= self.vv_start <= last, "vv_start", f"1 to {last}", self.vv_start)
+        _require(self.vv_start is None or self.vv_start <= last, "vv_start", f"1 to {last}", self.vv_start)
+
+    def _require_multiple(self, name: str, divisor: int) -> None:
+        _require(getattr(self, name) % divisor == 0, name, f"a multiple of {divisor}", getattr(self, name))
 
     @property
     def first_vv_block(self) -> int:
         """1-based block at which the value-to-value stream begins."""
         return max(1, self.vision_layers // 4) if self.vv_start is None else self.vv_start
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> BackboneConfig:
-        """The config that `to_dict` wrote; ConfigError for a key that is unknown or a value of the wrong type."""
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
-        _require(not unknown, "BackboneConfig", [field.name for field in fields(cls)], unknown)
-        try:
-            given: dict[str, Any] = {
-                key: tuple(item) if isinstance(item, list) else item for key, item in values.items()
-            }
-            return cls(**given)
-        except TypeError as error:
-            raise ConfigError("a value has the wrong type", where="BackboneConfig", found=str(error)) from error
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, ready for JSON."""
-        return asdict(self)
 
     @classmethod
     def from_open_clip(cls, name: str) -> BackboneConfig:
@@ -202,17 +184,6 @@ def causal_mask(length: int, device: torch.device | None = None) -> torch.Tensor
     return torch.full((length, length), -math.inf, device=device).triu_(1)
 
 
-def _require_size(name: str, value: object) -> None:
-    # The bound keeps a forged file from asking for a tower that fills the memory.
-    limit = 100_000 if name == "vocab_size" else 256 if name.endswith("layers") else 8192
-    holds = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= limit
-    _require(holds, name, f"an integer in 1 to {limit}", value)
-
-
-def _require_multiple(name: str, value: int, divisor: int) -> None:
-    _require(value % divisor == 0, name, f"a multiple of {divisor}", value)
-
-
-def _require(holds: bool, where: str, expected: object, found: object) -> None:
+def _require(holds: bool, name: str, expected: object, found: object) -> None:
     if not holds:
-        raise ConfigError("a value is out of range", where=where, expected=expected, found=found)
+        raise ConfigError("a value is out of range", where=f"BackboneConfig.{name}", expected=expected, found=found)

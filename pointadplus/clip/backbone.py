@@ -15,6 +15,7 @@ from open_clip.transformer import QuickGELU, ResidualAttentionBlock, VisionTrans
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..config import check_known
 from ..errors import ConfigError, WeightsError
 from .architecture import BackboneConfig, build_clip
 from .surgery import block_tokens, dense_tokens, embed_patches, text_features
@@ -58,10 +59,7 @@ class Backbone(nn.Module):
 
     def __init__(self, model: CLIP, config: BackboneConfig, *, precision: str = "auto", name: str = "unnamed") -> None:
         super().__init__()
-        if precision not in ("auto", "float32", "bfloat16"):
-            raise ConfigError(
-                "unknown precision", where="precision", expected="'auto', 'float32' or 'bfloat16'", found=precision
-            )
+        check_known(precision, ("auto", "float32", "bfloat16"), "precision")
         _check_model(model, config)
         self.model, self.config, self.precision, self.name = model, config, precision, name
         shape = (1, len(config.channels), 1, 1)

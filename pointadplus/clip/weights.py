@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..config import from_table
 from ..errors import ConfigError, WeightsError
 from ..io.tensors import check_finite, read_safetensors
 from .architecture import BackboneConfig
@@ -106,7 +107,7 @@ def save_backbone(
         stored |= {TABLE: stored[TABLE][rows].contiguous(), ROWS: rows.long()}
     check_finite(stored, path)
     digest = state_digest(unpack_rows(stored, backbone.config, path))
-    header = {"config": backbone.config.to_dict(), "digest": digest, "name": backbone.name}
+    header = {"config": asdict(backbone.config), "digest": digest, "name": backbone.name}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -129,7 +130,7 @@ def _load_file(path: Path, architecture: str | None, pretrained: str, precision:
     if _FORMAT in metadata:
         try:
             header = json.loads(metadata[_FORMAT])
-            config = BackboneConfig.from_dict(header["config"])
+            config = from_table(BackboneConfig, header["config"])
             digest, name = str(header["digest"]), str(header["name"])
         except (ConfigError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(

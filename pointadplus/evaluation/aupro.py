@@ -9,6 +9,7 @@ from scipy.ndimage import label as label_pixels
 from sklearn.metrics import roc_curve
 from torch import Tensor
 
+from ..config import check_range
 from ..errors import ConfigError
 from ..geometry.components import NEIGHBORS, connected_parts
 
@@ -113,6 +114,5 @@ def check_points(regions: np.ndarray, scores: np.ndarray) -> None:
 def _checked(regions: np.ndarray, scores: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
     regions, scores = np.asarray(regions), np.asarray(scores)
     check_points(regions, scores)
-    if not 0 < limit <= 1:
-        raise ConfigError("option out of range", where="limit", expected="(0, 1]", found=limit)
+    check_range(limit, "(0, 1]", "limit")
     return regions.astype(np.int64), scores

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Integer
 
+from ..config import check_range
 from ..errors import ConfigError
 from .aupro import LIMIT, aupro, check_points
 from .histogram import FEWEST_BINS, ScoreHistogram, Triple
@@ -41,9 +42,8 @@ class PointAccumulator:
     """
 
     def __init__(self, exact_points: int = EXACT_POINTS, bins: int = BINS) -> None:
-        for where, value, least in (("exact_points", exact_points, 0), ("bins", bins, FEWEST_BINS)):
-            if value < least:
-                raise ConfigError("option out of range", where=where, expected=f"at least {least}", found=value)
+        check_range(exact_points, "[0, ∞)", "exact_points")
+        check_range(bins, f"[{FEWEST_BINS}, ∞)", "bins")
         self.exact_points = exact_points
         self.points = 0
         self._held: list[tuple[np.ndarray, np.ndarray]] = []
@@ -134,5 +134,4 @@ class PointAccumulator:
         return np.concatenate(numbered), np.concatenate([scores for _, scores in self._held])
 
     def _check(self, limit: float) -> None:
-        if not 0 < limit <= 1:
-            raise ConfigError("option out of range", where="limit", expected="(0, 1]", found=limit)
+        check_range(limit, "(0, 1]", "limit")

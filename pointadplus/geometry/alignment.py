@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import ConfigError
+from ..config import Config, within
 from .descriptors import outward_normals, point_histograms
 from .icp import Surface
 from .registration import Transform, distinct_motions, kabsch, rotation_from_axis_angle
@@ -34,7 +34,7 @@ TURNS = 72  # about each principal axis, that a pose is tried in: a wheel fits n
 
 
 @dataclass(frozen=True)
-class AlignmentConfig:
+class AlignmentConfig(Config):
     """How scans are brought into the pose of a reference.
 
     Attributes:
@@ -44,21 +44,10 @@ class AlignmentConfig:
         seed: of all draws.
     """
 
-    keypoints: int = 4096
-    hypotheses: int = 4096
-    tolerance: float = 0.025
+    keypoints: int = within("[64, 131072]", 4096)
+    hypotheses: int = within("[1, 1048576]", 4096)
+    tolerance: float = within("[0.0001, 0.5]", 0.025)
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        ranges = {"keypoints": (64, 1 << 17), "hypotheses": (1, 1 << 20), "tolerance": (1e-4, 0.5)}
-        for name, (low, high) in ranges.items():
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(
-                    "option out of range",
-                    where=f"AlignmentConfig.{name}",
-                    expected=f"{low:g} to {high:g}",
-                    found=getattr(self, name),
-                )
 
 
 class _Keypoints(NamedTuple):

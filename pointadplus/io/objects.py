@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..cloud import PointCloud
+from ..config import check_range
 from ..errors import CloudError, CloudReadError
 from .formats import RawCloud, most_inflated, unit_colors
-from .sampling import check_sampling, to_cloud
+from .sampling import to_cloud
 
 
 def from_object(obj: Any, *, points: int = 100_000, seed: int = 0) -> PointCloud:
@@ -24,7 +25,7 @@ def from_object(obj: Any, *, points: int = 100_000, seed: int = 0) -> PointCloud
         CloudError: another type, or nothing in it.
         ConfigError: `points` below 1.
     """
-    check_sampling(points)
+    check_range(points, "[1, ∞)", "points")
     package, name = type(obj).__module__.split(".")[0], type(obj).__name__
     if package == "trimesh" and name in ("Trimesh", "PointCloud", "Scene"):
         raw = from_trimesh(obj)

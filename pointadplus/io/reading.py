@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..cloud import PointCloud
+from ..config import check_range
 from ..errors import CloudError, CloudReadError
 from .formats import MAX_INFLATED, RawCloud, inflating_at_most
 from .meshes import read_off, read_scene
 from .objects import from_object
 from .pcd import read_pcd
 from .ply import read_ply
-from .sampling import check_sampling, to_cloud
+from .sampling import to_cloud
 from .tables import read_npy, read_npz, read_text, read_tiff
 
 _Built = TypeVar("_Built")
@@ -59,9 +60,9 @@ def read_cloud(
             extension.
         ConfigError: `points` or `max_points` below 1.
     """
-    check_sampling(points)
+    check_range(points, "[1, ∞)", "points")
     if max_points is not None:
-        check_sampling(max_points, "max_points")
+        check_range(max_points, "[1, ∞)", "max_points")
 
     def build(raw: RawCloud, source: str) -> PointCloud:
         rows = raw.points.size // 3

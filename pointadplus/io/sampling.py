@@ -5,14 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..cloud import PointCloud
-from ..errors import CloudReadError, ConfigError
+from ..errors import CloudReadError
 from .formats import RawCloud
-
-
-def check_sampling(points: int, where: str = "points") -> None:
-    """Raise `ConfigError` if fewer than one point is asked for."""
-    if points < 1:
-        raise ConfigError("too few points", where=where, expected="at least 1", found=points)
 
 
 def to_cloud(raw: RawCloud, points: int, seed: int, source: str | None) -> PointCloud:

@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..cloud import PointCloud, as_numbers
+from ..config import check_range
 from ..errors import CloudError, CloudReadError
 from .formats import RawCloud
 from .reading import read_file
-from .sampling import check_sampling, to_cloud, unit_normals
+from .sampling import to_cloud, unit_normals
 
 #: Extensions that `read_mesh` reads.
 MESHES = (".glb", ".gltf", ".obj", ".off", ".ply", ".stl")
@@ -126,7 +127,7 @@ class TriangleMesh:
             CloudError: no face has an area.
             ConfigError: `count` below 1.
         """
-        check_sampling(count)
+        check_range(count, "[1, ∞)", "count")
         normals, colors = (None if value is None else value.numpy() for value in (self.normals, self.colors))
         raw = RawCloud(self.vertices.numpy(), normals, colors, faces=self.faces.numpy())
         return to_cloud(raw, count, seed, self.source)

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from ..clip import Backbone
 from ..clip.surgery import text_states
+from ..config import Config, check_range, one_of, within
 from ..errors import ConfigError
 from .templates import ANOMALOUS_PHRASE, ANOMALOUS_WORDS, NORMAL_PHRASE, NORMAL_WORDS
 
 
 @dataclass(frozen=True)
-class PromptConfig:
+class PromptConfig(Config):
     """Learnt prompts; the defaults are PointAD's (arXiv 2410.00320).
 
     Attributes:
@@ -33,29 +34,17 @@ class PromptConfig:
         ConfigError: a value out of range.
     """
 
-    context: int = 12
-    deep_sets: int = 8
+    context: int = within("[1, ∞)", 12)
+    deep_sets: int = within("[0, ∞)", 8)
     deep_tokens: int = 4
-    init: str = "random"
+    init: str = one_of("random", "words")
     phrases: tuple[str, str] = (NORMAL_PHRASE, ANOMALOUS_PHRASE)
-    std: float = 0.02
+    std: float = within("(0, ∞)", 0.02)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        holds = {
-            "context": self.context >= 1,
-            "deep_sets": self.deep_sets >= 0,
-            "deep_tokens": 0 <= self.deep_tokens <= self.context,
-            "init": self.init in ("random", "words"),
-            "std": self.std > 0,
-        }
-        for name in (name for name, good in holds.items() if not good):
-            raise ConfigError(
-                "a value is out of range",
-                where=f"PromptConfig.{name}",
-                expected="context ≥ deep_tokens ≥ 0, context ≥ 1, deep_sets ≥ 0, init 'random' or 'words', std > 0",
-                found=getattr(self, name),
-            )
+        super().__post_init__()
+        check_range(self.deep_tokens, f"[0, {self.context}]", "PromptConfig.deep_tokens")
 
 
 class PromptLearner(nn.Module):

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..errors import ConfigError
+from ..config import check_range
 from ..geometry.normals import estimate_normals
 from ..geometry.registration import rotation_from_axis_angle
 from ..geometry.spacing import point_spacing
@@ -61,8 +61,7 @@ def best_view(
     Raises:
         ConfigError: start views that are none, or a negative number of steps.
     """
-    if steps < 0:
-        raise ConfigError("no number of steps", where="steps", expected="≥ 0", found=steps)
+    check_range(steps, "[0, ∞)", "steps")
     starts = _upright(view_rotations(start_views)[:, 2].to(points))
     cameras = frame_cameras(points, starts, SIZE, fill=fill)
     surface = points, scores, estimate_normals(points) if normals is None else normals, point_spacing(points)

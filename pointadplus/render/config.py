@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..errors import ConfigError
-
-BACKENDS = ("torch", "numba", "pytorch3d")
+from ..config import Config, one_of, within
 
 
 @dataclass(frozen=True)
-class RenderConfig:
+class RenderConfig(Config):
     """How to render.
 
     Attributes:
@@ -37,35 +35,14 @@ class RenderConfig:
     """
 
     views: str | Tensor | Sequence[Tensor] = "pointad9"
-    image_size: int = 336
-    framing: str = "sphere"
-    fill: float = 0.9
+    image_size: int = within("[8, 8192]", 336)
+    framing: str = one_of("sphere", "box")
+    fill: float = within("[0.05, 1]", 0.9)
     orthographic: bool = False
-    supersample: int = 1
-    splat: float = 1.8
-    core: float = 0.5
-    min_radius: float = 0.75
-    max_radius: float = 0.1
-    tolerance: float = 0.35
-    backend: str = "torch"
-
-    def __post_init__(self) -> None:
-        ranges = {
-            "image_size": (8, 8192),
-            "fill": (0.05, 1.0),
-            "supersample": (1, 8),
-            "splat": (0.1, 10.0),
-            "core": (0.0, 1.0),
-            "min_radius": (0.5, 64.0),
-            "max_radius": (0.0, 0.5),
-            "tolerance": (0.0, 10.0),
-        }
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                expected = f"{low:g} to {high:g}"
-                raise ConfigError("option out of range", where=f"RenderConfig.{name}", expected=expected, found=value)
-        for name, known in {"framing": ("sphere", "box"), "backend": BACKENDS}.items():
-            if getattr(self, name) not in known:
-                expected, found = " or ".join(map(repr, known)), getattr(self, name)
-                raise ConfigError(f"unknown {name}", where=f"RenderConfig.{name}", expected=expected, found=found)
+    supersample: int = within("[1, 8]", 1)
+    splat: float = within("[0.1, 10]", 1.8)
+    core: float = within("[0, 1]", 0.5)
+    min_radius: float = within("[0.5, 64]", 0.75)
+    max_radius: float = within("[0, 0.5]", 0.1)
+    tolerance: float = within("[0, 10]", 0.35)
+    backend: str = one_of("torch", "numba", "pytorch3d")

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..cloud import PointCloud
+from ..config import check_range
 from ..errors import CloudWriteError, ConfigError
 from ..io import TriangleMesh
 from .renderer import MultiViewRenderer, RenderConfig
@@ -35,8 +36,7 @@ def contact_sheet(
         raise ConfigError("not pictures", where="images", expected=expected, found=tuple(images.shape))
     count, _, height, width = images.shape
     columns = count if columns is None else columns
-    if columns < 1:
-        raise ConfigError("a sheet needs a column", where="columns", expected="≥ 1", found=columns)
+    check_range(columns, "[1, ∞)", "columns")
     rows = -(-count // columns)
     sheet = torch.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 160, dtype=torch.uint8)
     pixels = images.detach().cpu().float().nan_to_num(0.0).clamp(0.0, 1.0).mul(255.0).round().byte()

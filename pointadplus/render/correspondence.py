@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from ..config import check_range
 from ..errors import ConfigError
 from ..geometry.neighbors import knn
 from .cameras import Cameras
@@ -133,8 +134,7 @@ def lift_labels(
     Raises:
         ConfigError: no class, or a point's label outside [0, classes).
     """
-    if classes < 1:
-        raise ConfigError("no class to vote for", where="classes", expected="≥ 1", found=classes)
+    check_range(classes, "[1, ∞)", "classes")
     rows, columns = label_maps.shape[1:]
     votes = torch.zeros(visible.shape[1], classes, dtype=torch.int32, device=label_maps.device)
     for labels, view_pixels, mask in zip(label_maps, pixels, visible, strict=True):

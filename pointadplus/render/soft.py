@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding, embedding_bag
 
+from ..config import check_range
 from ..errors import ConfigError
 from .cameras import Cameras
 from .keys import pack
@@ -60,8 +61,7 @@ def rasterize_fragments(
     Raises:
         ConfigError: k below 1.
     """
-    if k < 1:
-        raise ConfigError("a pixel keeps no splat", where="k", expected="≥ 1", found=k)
+    check_range(k, "[1, ∞)", "k")
     radii = torch.as_tensor(radius, dtype=depth.dtype, device=depth.device).expand(depth.shape)
     reach = math.floor(float(radii.max()) + 0.5)
     squared = torch.where(depth > 0, radii.square(), -1.0)

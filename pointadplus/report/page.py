@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..cloud import PointCloud
+from ..config import check_range
 from ..errors import CloudWriteError, ConfigError
 from ..geometry.sampling import select_points
 from ..render import MultiViewRenderer
@@ -70,8 +71,7 @@ def write_report(
         ConfigError: no detection, `max_points` below 1, or what `named_regions` refuses.
         CloudWriteError: the file cannot be written.
     """
-    if max_points < 1:
-        raise ConfigError("nothing could be shown", where="max_points", expected="at least 1", found=max_points)
+    check_range(max_points, "[1, ∞)", "max_points")
     scans, calibrations = [], {}
     for index, detection in enumerate(detections):
         verdict = {"verdict": _verdict(detection, calibrations)}

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from scipy.stats import beta
 
-from ..config import from_table
+from ..config import Config, from_table, within
 from ..errors import ConfigError
 from ..io.atomic import write_whole
 
@@ -25,7 +25,7 @@ SYNTHETIC = "assets/zero_shot.calibration.json"
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Config):
     """What normal scans score, and the decision that rests on it.
 
     The promise. Let n normal scans and one more be exchangeable (taken alike, from the same production, none of them
@@ -50,16 +50,13 @@ class Calibration:
         ConfigError: no score, another number of peaks, or a value out of range.
     """
 
-    scores: tuple[float, ...]
-    peaks: tuple[float, ...]
-    false_alarm_rate: float = 0.01
+    scores: tuple[float, ...] = within("[0, 1]")
+    peaks: tuple[float, ...] = within("[0, 1]")
+    false_alarm_rate: float = within("(0, 1)", 0.01)
     detector: str = ""
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.false_alarm_rate < 1.0:
-            raise ConfigError(
-                "option out of range", where="false_alarm_rate", expected="in (0, 1)", found=self.false_alarm_rate
-            )
+        super().__post_init__()
         if not self.scores or len(self.peaks) != len(self.scores):
             raise ConfigError(
                 "nothing to calibrate on",
@@ -68,13 +65,7 @@ class Calibration:
                 found=f"{len(self.scores)} scores, {len(self.peaks)} peaks",
             )
         for name in ("scores", "peaks"):
-            values = getattr(self, name)
-            bad = [value for value in values if type(value) is not float or not 0.0 <= value <= 1.0]
-            if bad:
-                raise ConfigError(
-                    "a value out of range", where=f"Calibration.{name}", expected="numbers in [0, 1]", found=bad[0]
-                )
-            object.__setattr__(self, name, tuple(sorted(values)))
+            object.__setattr__(self, name, tuple(sorted(getattr(self, name))))
 
     @classmethod
     def of(cls, scored: Iterable[tuple[float, float]], false_alarm_rate: float, detector: str) -> Calibration:

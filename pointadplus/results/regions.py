@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..cloud import PointCloud
+from ..config import check_range
 from ..errors import ConfigError
 from ..geometry.components import connected_parts
 from ..geometry.neighbors import knn
@@ -113,10 +114,8 @@ def find_regions(
     """
     if len(scores) != len(cloud):
         raise ConfigError("scores do not fit the cloud", where="scores", expected=(len(cloud),), found=len(scores))
-    if not threshold >= 0.0:
-        raise ConfigError("option out of range", where="threshold", expected="at least 0", found=threshold)
-    if min_points < 1:
-        raise ConfigError("option out of range", where="min_points", expected="at least 1", found=min_points)
+    check_range(threshold, "[0, ∞)", "threshold")
+    check_range(min_points, "[1, ∞)", "min_points")
     scores = scores.detach().cpu().float()
     chosen = scores >= threshold
     parts = connected_parts(cloud.points, chosen)

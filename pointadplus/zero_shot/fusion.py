@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import ConfigError
+from ..config import Config, check_range, within
 from ..geometry.aggregation import PointGraph
 from ..geometry.neighbors import smooth
 
@@ -17,7 +17,7 @@ EPSILON = 1e-6  # probabilities are kept this far from 0 and 1 where log-odds ar
 
 
 @dataclass(frozen=True)
-class FusionConfig:
+class FusionConfig(Config):
     """How evidence is joined; the defaults won on held-out synthetic families.
 
     Attributes:
@@ -30,30 +30,16 @@ class FusionConfig:
             object score, in [0, 1].
     """
 
-    geometry: float = 0.6
-    sigma: float = 1.0
-    top: float = 0.01
-    pooled: float = 0.5
-    views: float = 0.0
-    colors: float = 0.5
+    geometry: float = within("[0, 1]", 0.6)
+    sigma: float = within("[0, ∞)", 1.0)
+    top: float = within("(0, 1]", 0.01)
+    pooled: float = within("[0, 1]", 0.5)
+    views: float = within("[0, 1]", 0.0)
+    colors: float = within("[0, 1]", 0.5)
 
     def __post_init__(self) -> None:
-        bounds = {
-            "geometry": 0 <= self.geometry <= 1,
-            "sigma": self.sigma >= 0,
-            "top": 0 < self.top <= 1,
-            "pooled": self.pooled >= 0,
-            "views": self.views >= 0 and self.pooled + self.views <= 1,
-            "colors": 0 <= self.colors <= 1,
-        }
-        for name, holds in bounds.items():
-            if not holds:
-                raise ConfigError(
-                    "option out of range",
-                    where=f"FusionConfig.{name}",
-                    found=getattr(self, name),
-                    expected="geometry, colors in [0, 1], sigma ≥ 0, top in (0, 1], pooled + views ≤ 1",
-                )
+        super().__post_init__()
+        check_range(self.pooled + self.views, "[0, 1]", "FusionConfig.pooled + views")
 
 
 def join_layers(

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..clip.backbone import Backbone
-from ..errors import ConfigError
+from ..config import Config, one_of, within
 from ..geometry.aggregation import AggregationConfig, GAggregation, PointGraph, build_graph
 from ..geometry.neighbors import smooth
 from ..prompts.learner import HierarchicalPrompts, PromptConfig, PromptLearner, state_probabilities
@@ -16,12 +16,11 @@ from ..render import fill_unseen, gather_at_points, visible_mean
 from .fusion import FusionConfig, join_layers, object_score, pool_odds, top_mean
 from .observation import NODE_FEATURES, Observation
 
-MODES = ("pointad+", "pointad")
 PUBLISHED_SIGMA = 4.0  # of the smoothing of PointAD's point map (arXiv 2410.00320); here in mean neighbour distances
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Config):
     """Everything of the method that is learnt or decided.
 
     Attributes:
@@ -33,23 +32,13 @@ class ModelConfig:
         fusion: how the layers are joined.
     """
 
-    mode: str = "pointad+"
-    temperature: float = 0.07
+    mode: str = one_of("pointad+", "pointad")
+    temperature: float = within("(0, ∞)", 0.07)
     hidden: int = 64
     neighbors: int = 12
     strides: tuple[int, ...] = (1, 4, 16, 1)
     prompts: PromptConfig = field(default_factory=PromptConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ConfigError(
-                "unknown mode", where="ModelConfig.mode", expected=" or ".join(map(repr, MODES)), found=self.mode
-            )
-        if self.temperature <= 0:
-            raise ConfigError(
-                "option out of range", where="ModelConfig.temperature", expected="> 0", found=self.temperature
-            )
 
 
 @dataclass(frozen=True, eq=False)

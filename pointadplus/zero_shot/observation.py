@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..clip.backbone import Backbone
 from ..cloud import Normalization, PointCloud
+from ..config import Config, check_range, within
 from ..errors import ConfigError
 from ..geometry.descriptors import DESCRIPTORS, Descriptors, describe
 from ..geometry.sampling import canonical_order
@@ -27,7 +28,7 @@ NODE_FEATURES = DESCRIPTORS + len(SYMMETRY_COLUMNS)
 
 
 @dataclass(frozen=True)
-class ObservationConfig:
+class ObservationConfig(Config):
     """How a cloud is looked at.
 
     Attributes:
@@ -43,7 +44,7 @@ class ObservationConfig:
 
     nodes: int = 8192
     support: int = 20_000
-    samples: int = 1
+    samples: int = within("[1, ∞)", 1)
     rendered: int | None = None
     views: str = "sphere12"
     framing: str = "sphere"
@@ -51,24 +52,10 @@ class ObservationConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 64 <= self.nodes <= self.support:
-            raise ConfigError(
-                "option out of range",
-                where="ObservationConfig.nodes",
-                expected="64 ≤ nodes ≤ support",
-                found=self.nodes,
-            )
-        if self.samples < 1:
-            raise ConfigError(
-                "option out of range", where="ObservationConfig.samples", expected="at least 1", found=self.samples
-            )
-        if self.rendered is not None and self.rendered < self.nodes:
-            raise ConfigError(
-                "option out of range",
-                where="ObservationConfig.rendered",
-                expected=f"None or ≥ nodes = {self.nodes}",
-                found=self.rendered,
-            )
+        super().__post_init__()
+        check_range(self.nodes, f"[64, {self.support}]", "ObservationConfig.nodes")
+        if self.rendered is not None:
+            check_range(self.rendered, f"[{self.nodes}, ∞)", "ObservationConfig.rendered")
 
 
 class Stopwatch:

@@ -6,7 +6,7 @@ import copy
 import functools
 import json
 import zipfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import open_clip
@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from pointadplus.clip import Backbone, BackboneConfig, build_backbone, load_backbone, save_backbone
 from pointadplus.clip import weights as weights_module
 from pointadplus.clip.surgery import attend, dense_tokens, embed_patches
+from pointadplus.config import from_table
 from pointadplus.errors import ConfigError, WeightsError
 from pointadplus.io.tensors import read_safetensors
 
@@ -218,10 +219,10 @@ def test_configs_that_cannot_be_are_refused(changes):
 
 def test_a_misspelt_or_mistyped_config_is_refused():
     with pytest.raises(ConfigError, match="widht"):
-        BackboneConfig.from_dict({"widht": 3})
-    with pytest.raises(ConfigError, match="wrong type"):
-        BackboneConfig.from_dict({"channels": 3})
-    assert BackboneConfig.from_dict(json.loads(json.dumps(TINY.to_dict()))) == TINY
+        from_table(BackboneConfig, {"widht": 3})
+    with pytest.raises(ConfigError, match="another type"):
+        from_table(BackboneConfig, {"channels": 3})
+    assert from_table(BackboneConfig, json.loads(json.dumps(asdict(TINY)))) == TINY
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "RN50", "coca_ViT-B-32", "ViT-B-16-SigLIP"])

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.test_data import LABELS, POINTS, labelled, write
 from typer.testing import CliRunner
 
 from pointadplus.apps import cli
 from pointadplus.data.check import check_dataset, find_dataset
 from pointadplus.errors import DatasetError
+from tests.data.test_data import LABELS, POINTS, labelled, write
 
 
 @pytest.fixture

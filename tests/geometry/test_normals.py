@@ -6,12 +6,12 @@ import math
 
 import pytest
 import torch
-from tests.test_geometry import generator, rotation
 from torch.nn.functional import normalize
 
 from pointadplus.geometry.neighbors import knn
 from pointadplus.geometry.normals import estimate_normals, local_frames, offsets_to
 from pointadplus.render.orientation import orient_normals
+from tests.geometry.test_geometry import generator, rotation
 
 COUNT = 4000
 Surface = tuple[torch.Tensor, torch.Tensor]

@@ -8,7 +8,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-from tests.test_colors import COLORED
 from typer.testing import CliRunner
 
 from pointadplus.apps import cli
@@ -16,6 +15,7 @@ from pointadplus.clip import build_backbone, save_backbone
 from pointadplus.config import read_toml
 from pointadplus.learning.synthesis.dataset import SyntheticConfig, write_dataset
 from pointadplus.learning.training.config import PUBLISHED, TrainConfig
+from tests.zero_shot.test_colors import COLORED
 
 PAGE = Path(__file__).parents[2] / "docs" / "reproduce.md"
 CLASSES = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pointadplus import PointCloud, ZeroShotDetector
 from pointadplus.clip import Backbone, BackboneConfig, build_backbone, load_backbone, save_backbone
+from pointadplus.config import from_table
 from pointadplus.errors import CloudError, ConfigError
 from pointadplus.geometry.aggregation import build_graph
 from pointadplus.geometry.color_descriptors import COLOR_CHANNELS
@@ -188,7 +189,7 @@ def test_an_image_asks_for_an_organised_scan() -> None:
 
 
 def stemmed(channels: tuple[str, ...] = tuple(COLOR_CHANNELS)) -> Backbone:
-    config = BackboneConfig.from_dict({**COLORED.to_dict(), "channels": ("headlight", "variation"), "mean": (0.0,) * 2,
+    config = from_table(BackboneConfig, {**asdict(COLORED), "channels": ("headlight", "variation"), "mean": (0.0,) * 2,
                                        "std": (1.0,) * 2, "conv_stem": True, "color_channels": channels})  # fmt: skip
     return build_backbone(config, precision="float32").freeze()
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from tests.test_detector import blob
 
 from pointadplus import PointCloud, ZeroShotDetector
 from pointadplus.learning.synthesis.defects import Severity, apply_defect
@@ -19,6 +18,7 @@ from pointadplus.results.detection import Detection
 from pointadplus.zero_shot.explanation import Drawing, ObjectLogOdds, attributions, best_view
 from pointadplus.zero_shot.observation import ObservationConfig, Observer
 from tests.small import small_detector
+from tests.zero_shot.test_detector import blob
 
 
 @pytest.fixture(scope="module")

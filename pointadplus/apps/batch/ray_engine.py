@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ...config import check_range
 from ...errors import ConfigError, PointADPlusError
 from .scoring import Scorer, make_record, relative_name
 
@@ -51,8 +52,8 @@ class RayEngine:
             raise ConfigError(
                 "scoring on Ray needs more packages", found=error, hint="pip install 'pointadplus[ray]'"
             ) from error
-        if workers is not None and workers < 1:
-            raise ConfigError("too few workers", where="workers", expected="1 or more", found=workers)
+        if workers is not None:
+            check_range(workers, "[1, ∞)", "workers")
         self.load, self.workers = load, workers
 
     def __call__(self, root: Path, files: Iterable[Path]) -> Generator[dict[str, Any], None, None]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...config import check_known
 from ...errors import ConfigError
 from ...results.record import json_record
 from .output import one_line, printable, progress_bar, score_line
@@ -61,8 +62,7 @@ class FolderOptions:
         Raises:
             ConfigError: an engine that is unknown, or for other than one folder into another, once; or workers of none.
         """
-        if self.engine not in ("local", "ray"):
-            raise ConfigError("unknown engine", where="--engine", expected="local or ray", found=self.engine)
+        check_known(self.engine, ("local", "ray"), "--engine")
         if self.engine == "local":
             if self.workers is not None:
                 raise ConfigError("only Ray has workers", where="--workers", hint="add --engine ray, or leave it out")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from ...errors import ConfigError
+from ...config import Config, within
 
 
 @dataclass(frozen=True)
-class ServeConfig:
+class ServeConfig(Config):
     """Limits of one service. The defaults are numbers that we chose.
 
     Attributes:
@@ -24,22 +23,9 @@ class ServeConfig:
         ConfigError: a value out of range.
     """
 
-    max_bytes: int = 2**27
-    max_points: int = 2_000_000
-    queue: int = 8
-    timeout: float = 120.0
-    threshold: float | None = None
+    max_bytes: int = within("[1, ∞)", 2**27)
+    max_points: int = within("[1, ∞)", 2_000_000)
+    queue: int = within("[0, ∞)", 8)
+    timeout: float = within("(0, ∞)", 120.0)
+    threshold: float | None = within("[0, ∞)", None)
     words: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        threshold = 0.0 if self.threshold is None else self.threshold
-        for name, good, expected in (
-            ("max_bytes", self.max_bytes >= 1, "at least 1"),
-            ("max_points", self.max_points >= 1, "at least 1"),
-            ("queue", self.queue >= 0, "at least 0"),
-            ("timeout", 0 < self.timeout < math.inf, "seconds, above 0"),
-            ("threshold", 0 <= threshold < math.inf, "at least 0"),
-        ):
-            if not good:
-                found = getattr(self, name)
-                raise ConfigError("option out of range", where=f"ServeConfig.{name}", expected=expected, found=found)

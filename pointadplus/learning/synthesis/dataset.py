@@ -13,6 +13,7 @@ from random import Random
 
 import torch
 
+from ...config import Config, check_range, within
 from ...data.synthetic import RECIPE, Recipe
 from ...errors import ConfigError, DatasetError
 from .defects import KINDS, MIN_POINTS
@@ -26,7 +27,7 @@ _EMPTY = "an empty folder, or none"
 
 
 @dataclass(frozen=True)
-class SyntheticConfig:
+class SyntheticConfig(Config):
     """What a synthetic data set is made of.
 
     The objects of a family depend on the seed, the family, the split and their number alone: more of them, or other
@@ -51,33 +52,20 @@ class SyntheticConfig:
         ConfigError: an option that is unknown or out of range.
     """
 
-    seed: int = 0
+    seed: int = within("[0, 4611686018427387904]", 0)
     families: tuple[str, ...] = HELD_OUT
-    train: int = 4
-    normal: int = 5
-    damaged: int = 10
-    points: tuple[int, int] = (8_000, 30_000)
-    image_size: int = 256
+    train: int = within("[0, 999]", 4)
+    normal: int = within("[1, 999]", 5)
+    damaged: int = within("[1, 999]", 10)
+    points: tuple[int, int] = within(f"[{MIN_POINTS}, ∞)", (8_000, 30_000))
+    image_size: int = within("[64, 2048]", 256)
     kinds: tuple[str, ...] = KINDS
     painted: bool = False
     training_families: bool = False
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("seed", 0, 2**62),
-            ("train", 0, 999),
-            ("normal", 1, 999),
-            ("damaged", 1, 999),
-            ("image_size", 64, 2048),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(
-                    "out of range", where=f"SyntheticConfig.{name}", expected=f"{low} to {high}", found=value
-                )
-        if not MIN_POINTS <= self.points[0] <= self.points[1]:
-            expected = f"{MIN_POINTS} ≤ low ≤ high"
-            raise ConfigError("out of range", where="SyntheticConfig.points", expected=expected, found=self.points)
+        super().__post_init__()
+        check_range(self.points[1], f"[{self.points[0]}, ∞)", "SyntheticConfig.points")
         kinds = (*KINDS, *COLOR_KINDS) if self.painted else KINDS
         for name, known in {"families": FAMILIES, "kinds": kinds}.items():
             given = getattr(self, name)

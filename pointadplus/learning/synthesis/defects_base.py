@@ -12,11 +12,11 @@ import numpy as np
 from numpy import ndarray
 from scipy.spatial import KDTree
 
-from ...errors import ConfigError
+from ...config import Config, within
 
 
 @dataclass(frozen=True)
-class Severity:
+class Severity(Config):
     """How strong a defect is: two positions in the kind's range, on a log scale.
 
     Attributes:
@@ -27,14 +27,8 @@ class Severity:
         ConfigError: a value outside [0, 1].
     """
 
-    size: float = 0.5
-    depth: float = 0.5
-
-    def __post_init__(self) -> None:
-        for name in ("size", "depth"):
-            value = getattr(self, name)
-            if not 0.0 <= value <= 1.0:
-                raise ConfigError("out of range", where=f"Severity.{name}", expected="[0, 1]", found=value)
+    size: float = within("[0, 1]", 0.5)
+    depth: float = within("[0, 1]", 0.5)
 
 
 @dataclass(frozen=True, eq=False)

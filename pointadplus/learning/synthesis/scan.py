@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ...errors import ConfigError
+from ...config import Config, check_range, within
 
 
 @dataclass(frozen=True)
-class ScanArtifacts:
+class ScanArtifacts(Config):
     """How strongly and how often a scan is disturbed. Lengths are shares of the bounding-box diagonal.
 
     Attributes:
@@ -25,18 +25,14 @@ class ScanArtifacts:
         ConfigError: a value out of range.
     """
 
-    noise: tuple[float, float] = (0.0002, 0.0008)
-    uneven: float = 0.3
-    thinnest: float = 0.35
-    one_sided: float = 0.1
+    noise: tuple[float, float] = within("(0, ∞)", (0.0002, 0.0008))
+    uneven: float = within("[0, 1]", 0.3)
+    thinnest: float = within("[0, 1]", 0.35)
+    one_sided: float = within("[0, 1]", 0.1)
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.noise[0] <= self.noise[1]:
-            raise ConfigError("out of range", where="ScanArtifacts.noise", expected="0 < low ≤ high", found=self.noise)
-        for name in ("uneven", "thinnest", "one_sided"):
-            value = getattr(self, name)
-            if not 0.0 <= value <= 1.0:
-                raise ConfigError("out of range", where=f"ScanArtifacts.{name}", expected="[0, 1]", found=value)
+        super().__post_init__()
+        check_range(self.noise[1], f"[{self.noise[0]}, ∞)", "ScanArtifacts.noise")
 
 
 def add_scan_artifacts(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...errors import ConfigError
+from ...config import Config, one_of, within
 from ...zero_shot.model import ModelConfig
 from ...zero_shot.observation import ObservationConfig
 from .objective import LossConfig
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Config):
     """The labelled objects to learn from.
 
     Attributes:
@@ -24,15 +24,11 @@ class DataConfig:
     dataset: str
     root: str
     categories: tuple[str, ...] = ()
-    split: str = "test"
-
-    def __post_init__(self) -> None:
-        if self.split not in ("train", "test"):
-            raise ConfigError("unknown split", where="DataConfig.split", expected="'train' or 'test'", found=self.split)
+    split: str = one_of("test", "train")
 
 
 @dataclass(frozen=True)
-class OptimizationConfig:
+class OptimizationConfig(Config):
     """The optimiser and its schedule; prompts learn as in PointAD (arXiv 2410.00320), the rest is ours.
 
     Attributes:
@@ -46,34 +42,15 @@ class OptimizationConfig:
         clip: largest norm of a step's gradient; 0 for any.
     """
 
-    epochs: int = 15
-    batch: int = 4
-    prompt_lr: float = 1e-3
-    aggregation_lr: float = 2e-3
-    weight_decay: float = 0.02
-    warmup: int = 20
+    epochs: int = within("[1, ∞)", 15)
+    batch: int = within("[1, ∞)", 4)
+    prompt_lr: float = within("(0, ∞)", 1e-3)
+    aggregation_lr: float = within("(0, ∞)", 2e-3)
+    weight_decay: float = within("[0, ∞)", 0.02)
+    warmup: int = within("[0, ∞)", 20)
     decay: bool = True
-    ema: float = 0.98
-    clip: float = 1.0
-
-    def __post_init__(self) -> None:
-        holds = {
-            "epochs": self.epochs >= 1,
-            "batch": self.batch >= 1,
-            "prompt_lr": self.prompt_lr > 0,
-            "aggregation_lr": self.aggregation_lr > 0,
-            "weight_decay": self.weight_decay >= 0,
-            "warmup": self.warmup >= 0,
-            "ema": 0 <= self.ema < 1,
-            "clip": self.clip >= 0,
-        }
-        for name in (name for name, good in holds.items() if not good):
-            raise ConfigError(
-                "option out of range",
-                where=f"OptimizationConfig.{name}",
-                expected="epochs, batch ≥ 1; rates > 0; weight_decay, warmup, clip ≥ 0; 0 ≤ ema < 1",
-                found=getattr(self, name),
-            )
+    ema: float = within("[0, 1)", 0.98)
+    clip: float = within("[0, ∞)", 1.0)
 
 
 PUBLISHED = OptimizationConfig(warmup=0, decay=False, ema=0.0, weight_decay=0.0, clip=0.0)
@@ -81,7 +58,7 @@ PUBLISHED = OptimizationConfig(warmup=0, decay=False, ema=0.0, weight_decay=0.0,
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Config):
     """A run.
 
     Attributes:
@@ -103,27 +80,14 @@ class TrainConfig:
     data: DataConfig
     start: str = ""
     backbone: str = "embedded"
-    supervision: str = "points"
+    supervision: str = one_of("points", "objects")
     seed: int = 0
     precision: str = "auto"
-    save_every: int = 50
+    save_every: int = within("[1, ∞)", 50)
     observation: ObservationConfig = field(default_factory=ObservationConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     optimization: OptimizationConfig | None = None
     losses: LossConfig = field(default_factory=LossConfig)
-
-    def __post_init__(self) -> None:
-        if self.supervision not in ("points", "objects"):
-            raise ConfigError(
-                "unknown supervision",
-                where="TrainConfig.supervision",
-                expected="'points' or 'objects'",
-                found=self.supervision,
-            )
-        if self.save_every < 1:
-            raise ConfigError(
-                "option out of range", where="TrainConfig.save_every", expected="≥ 1", found=self.save_every
-            )
 
     @property
     def schedule(self) -> OptimizationConfig:

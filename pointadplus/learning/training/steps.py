@@ -98,7 +98,7 @@ def train_steps(
                 print(line, file=log)
             sums, count = {}, 0
         if done % run.every == 0 or done in ends:
-            notes = {"step": done, "seconds": seconds, "config": asdict(config), "tower": backbone.config.to_dict()}
+            notes = {"step": done, "seconds": seconds, "config": asdict(config), "tower": asdict(backbone.config)}
             states = {"model": backbone.model.state_dict(), "average": average.state}
             save_checkpoint(run.checkpoint, states, optimizer, notes)
         if done == run.stop_at:
