@@ -1,13 +1,13 @@
 """Seconds and memory to rasterise a cloud: ours, PyTorch3D's and Open3D's, beside what moving the bytes alone costs.
 
     python benchmarks/bench_render.py [--points 10000 100000 1000000] [--views 1 9 27] [--repeat 5] [--limit 120]
-                                      [--backends render numba rasterize pytorch3d open3d]
+                                      [--backends render numba fragments pytorch3d open3d]
 
 The clouds are unit spheres with their normals, the images 336 × 336. `render` is `MultiViewRenderer.render`, from
-points to the point↔pixel map, and `numba` the same with that backend. `rasterize` is the rasteriser alone and
-`pytorch3d` is PyTorch3D's, both from the same projected points and radius. `open3d` uploads the points and draws a
-depth image a view, by EGL in software, with no index of points. A row has a process of its own: one that crashes or
-takes too long costs nothing else. Needs Linux.
+points to the point↔pixel map, and `numba` the same with that backend. `fragments` is the rasteriser of soft pictures
+alone, here the one nearest splat of each pixel, and `pytorch3d` is PyTorch3D's, both from the same projected points and
+radius. `open3d` uploads the points and draws a depth image a view, by EGL in software, with no index of points. A row
+has a process of its own: one that crashes or takes too long costs nothing else. Needs Linux.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from real_objects import machine
 from torch.nn.functional import normalize
 
 from pointadplus import PointCloud
-from pointadplus.render import Cameras, MultiViewRenderer, frame_cameras, rasterize, view_rotations
-from pointadplus.render.pytorch3d_backend import rasterize_pytorch3d
+from pointadplus.render import Cameras, MultiViewRenderer, frame_cameras, rasterize_fragments, view_rotations
+from pointadplus.render.pytorch3d_backend import fragments_pytorch3d
 
 SIZE = 336
 STARTUP = 60.0  # seconds that a process has to import everything and to make its cloud
 OURS = {  # what to compare with
     "render": "render",
     "numba": "render",
-    "rasterize": "rasterize",
-    "pytorch3d": "rasterize",
+    "fragments": "fragments",
+    "pytorch3d": "fragments",
     "open3d": "render",
 }
 Row = tuple[str, str, int, int]  # backend, device, points, views
@@ -62,8 +62,8 @@ def task(backend: str, device: str, points: torch.Tensor, views: int) -> Callabl
     radius = max(0.75, 1.8 * math.sqrt(4 * math.pi / len(points)) * cameras.focal / float(cameras.distance[0]))
     if backend == "open3d":
         return functools.partial(draw_open3d, points, cameras, radius)
-    function = rasterize if backend == "rasterize" else rasterize_pytorch3d
-    return functools.partial(function, pixels, depth, radius, SIZE)
+    function = rasterize_fragments if backend == "fragments" else fragments_pytorch3d
+    return functools.partial(function, pixels, depth, radius, SIZE, 1)
 
 
 @functools.cache
@@ -171,7 +171,7 @@ def table(rows: list[Row], repeat: int, limit: float) -> None:
     for reason, where in notes.items():
         print(f"\nNot run, {where}: {reason}")
     copied = ", ".join(f"{each / 1e9:.1f} GB/s on {device}" for device, each in speed.items())
-    print("\n× ours: best over best; of `pytorch3d` over `rasterize`, of `open3d` over `render`, on the same device.")
+    print("\n× ours: best over best; of `pytorch3d` over `fragments`, of `open3d` over `render`, on the same device.")
     print(f"Bound: 12 N + V (9 N + 12 · {SIZE}²) bytes for N points and V views at the speed of a copy, {copied}.")
     print(f"\n`python benchmarks/bench_render.py {' '.join(sys.argv[1:])}`, seed 0, {machine()}")
 

@@ -120,11 +120,6 @@ def grouped(layers: Float[Tensor, "layers b n width"], groups: int) -> Float[Ten
     return torch.stack([part.float().mean(0) for part in layers.tensor_split(min(groups, len(layers)))])
 
 
-def parameter_count(*modules: nn.Module) -> int:
-    """How many numbers the modules hold."""
-    return sum(parameter.numel() for module in modules for parameter in module.parameters())
-
-
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.01, a=-0.03, b=0.03)

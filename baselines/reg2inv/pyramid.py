@@ -43,14 +43,14 @@ def grid_subsample(
     return mean(points), None if values is None else mean(values)
 
 
-def radius_neighbors(
-    queries: Float[Tensor, "q 3"], support: Float[Tensor, "s 3"], radius: float, limit: int
-) -> Int[Tensor, "q k"]:
+def radius_neighbors(support: KDTree, queries: Float[Tensor, "q 3"], radius: float, limit: int) -> Int[Tensor, "q k"]:
     """The nearest support points of each query within a radius, nearest first, at most `limit`.
 
     Places without a neighbour hold the shadow index S, the number of support points. (Q, limit) int64.
     """
-    return _within(_tree(support), queries, radius, limit)
+    ranks: Any = range(1, limit + 1)  # a sequence keeps the axis where limit = 1
+    _, index = support.query(queries.detach().cpu().numpy(), k=ranks, distance_upper_bound=radius, workers=-1)
+    return torch.from_numpy(np.asarray(index, np.int64)).to(queries.device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +102,12 @@ def build_pyramid(points: Float[Tensor, "n 3"], voxel: float, limits: tuple[int,
         levels.append(grid_subsample(levels[-1], voxel * 2**level)[0])
     trees = [_tree(each) for each in levels]
     radii = [radius * voxel * 2**level for level in range(len(limits))]
-    neighbors = [_within(*each) for each in zip(trees, levels, radii, limits, strict=True)]
-    down = [_within(*each) for each in zip(trees[:-1], levels[1:], radii[:-1], limits[:-1], strict=True)]
-    up = [_within(tree, each, r, 1)[:, 0] for tree, each, r in zip(trees[1:], levels[:-1], radii[1:], strict=True)]
+    neighbors = [radius_neighbors(*each) for each in zip(trees, levels, radii, limits, strict=True)]
+    down = [radius_neighbors(*each) for each in zip(trees[:-1], levels[1:], radii[:-1], limits[:-1], strict=True)]
+    up = [
+        radius_neighbors(tree, each, r, 1)[:, 0]
+        for tree, each, r in zip(trees[1:], levels[:-1], radii[1:], strict=True)
+    ]
     return Pyramid(tuple(levels), tuple(neighbors), tuple(down), tuple(up))
 
 
@@ -134,12 +137,6 @@ def neighbor_limits(
 
 def _tree(points: Tensor) -> KDTree:
     return KDTree(points.detach().cpu().numpy(), balanced_tree=False, compact_nodes=False)
-
-
-def _within(tree: KDTree, queries: Tensor, radius: float, limit: int) -> Tensor:
-    ranks: Any = range(1, limit + 1)  # a sequence keeps the axis where limit = 1
-    _, index = tree.query(queries.detach().cpu().numpy(), k=ranks, distance_upper_bound=radius, workers=-1)
-    return torch.from_numpy(np.asarray(index, np.int64)).to(queries.device)
 
 
 def _joined(first: tuple[Tensor, ...], second: tuple[Tensor, ...], sizes: list[tuple[int, int]]) -> tuple[Tensor, ...]:

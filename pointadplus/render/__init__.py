@@ -14,12 +14,10 @@ from .correspondence import (
     lift_to_points,
     rasterize_labels,
     visible_mean,
-    visible_points,
 )
 from .mesh_correspondence import front_vertices, interpolate_on_mesh, mean_at_vertices, visible_vertices
 from .mesh_rasterizer import MeshFragments, rasterize_mesh
 from .orientation import orient_normals
-from .rasterizer import rasterize
 from .renderer import MultiViewRenderer
 from .shading import shade
 from .soft import Fragments, rasterize_fragments, soft_composite, soft_images
@@ -46,7 +44,6 @@ __all__ = [
     "mean_at_vertices",
     "orient_normals",
     "point_spacing",
-    "rasterize",
     "rasterize_fragments",
     "rasterize_labels",
     "rasterize_mesh",
@@ -57,6 +54,5 @@ __all__ = [
     "soft_images",
     "view_rotations",
     "visible_mean",
-    "visible_points",
     "visible_vertices",
 ]

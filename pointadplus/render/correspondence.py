@@ -13,26 +13,6 @@ from ..geometry.neighbors import knn
 from .cameras import Cameras
 
 
-def visible_points(
-    pixels: Float[Tensor, "v n 2"],
-    depth: Float[Tensor, "v n"],
-    zbuffer: Float[Tensor, "v h w"],
-    tolerance: float | Float[Tensor, "v #n"],
-) -> Bool[Tensor, "v n"]:
-    """Which points each view sees: inside the image, before the camera, and no deeper than the z-buffer + tolerance.
-
-    Args:
-        pixels, depth: of `Cameras.project`.
-        zbuffer: (V, H, W) of `rasterize`, +inf where nothing stands.
-        tolerance: in the unit of depth.
-    """
-    size = zbuffer.shape[-1]
-    x, y = pixels.unbind(-1)
-    inside = (depth > 0) & (x >= 0) & (x < size) & (y >= 0) & (y < size)
-    home = torch.where(inside, y, 0.0).long() * size + torch.where(inside, x, 0.0).long()
-    return inside & (depth <= zbuffer.flatten(1).gather(1, home) + tolerance)
-
-
 def gather_at_points(
     maps: Float[Tensor, "v c h w"], pixels: Float[Tensor, "v n 2"], image_size: int
 ) -> Float[Tensor, "v n c"]:

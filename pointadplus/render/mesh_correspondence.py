@@ -59,7 +59,7 @@ def mean_at_vertices(
 def front_vertices(fragments: MeshFragments, faces: Int[Tensor, "f 3"]) -> Int[Tensor, "v h w"]:
     """The corner with the largest barycentric coordinate at each pixel, −1 for background.
 
-    It is to vertices what the index of `rasterize` is to points: `rasterize_labels` takes it, and `shade`.
+    It is to vertices what `Views.index` is to points: `rasterize_labels` takes it, and `shade`.
     """
     pixel, corners, weights = _shown(fragments, faces)
     largest = corners.gather(1, weights.argmax(1, keepdim=True))[:, 0]

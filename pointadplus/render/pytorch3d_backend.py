@@ -24,7 +24,7 @@ from .splatting import Codes, Disc
 def rasterize_pytorch3d(
     pixels: Float[Tensor, "v n 2"], depth: Float[Tensor, "v n"], radius: float | Float[Tensor, "#v #n"], image_size: int
 ) -> tuple[Int[Tensor, "v h w"], Float[Tensor, "v h w"]]:
-    """The front point of each pixel: `rasterize` with the same arguments, by PyTorch3D.
+    """The front point of each pixel, by PyTorch3D: the first of the nearest splats of `rasterize_fragments`.
 
     Returns:
         index (V, H, W) int64 into the points, −1 for background; depth (V, H, W) float32, +inf for background.

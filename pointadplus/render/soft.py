@@ -45,7 +45,7 @@ def rasterize_fragments(
     image_size: int,
     k: int = 8,
 ) -> Fragments:
-    """The K nearest splats of each pixel, by the rule of `rasterize`, whose index is that of the first of them.
+    """The K nearest splats of each pixel, the nearest first; of equally near ones, the first.
 
     A point covers the pixels whose centre is within its radius; points at depth ≤ 0 leave no mark. Splats go front to
     back, equally near ones in the order of the points. Beyond the result, memory is bounded by some 300 MB: views are
@@ -166,7 +166,7 @@ def _covered(
 ) -> tuple[Int[Tensor, "m"], Int[Tensor, "m"]]:
     """Numbers y·W + x of the pixels that the splats cover, one splat after the other, and the splat of each.
 
-    A splat is a run of pixels in each row, with the same rounding as in `rasterize`.
+    A splat is a run of pixels in each row.
     """
     x, y = pixels[..., None].unbind(1)
     row = y.floor() + torch.arange(-reach, reach + 1, device=pixels.device)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.spatial import KDTree
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -162,7 +163,7 @@ def test_grid_means_are_those_of_the_cells() -> None:
 
 def test_radius_neighbours_are_brute_force() -> None:
     queries, support = torch.rand(40, 3, generator=generator()), torch.rand(200, 3, generator=generator(1))
-    found = radius_neighbors(queries, support, 0.3, 9)
+    found = radius_neighbors(KDTree(support), queries, 0.3, 9)
     for row, table in zip(found, torch.cdist(queries, support), strict=True):
         near = [j for j in table.argsort().tolist() if table[j] < 0.3][:9]
         assert row.tolist() == near + [200] * (9 - len(near))
@@ -181,7 +182,7 @@ def test_a_pyramid_and_two_of_them_stacked() -> None:
         found = one.upsampling[level]
         assert (found[found < len(coarse)] == nearest[found < len(coarse)]).all()
         torch.testing.assert_close(
-            one.subsampling[level], radius_neighbors(coarse, fine, 0.25 * 2**level, limits[level])
+            one.subsampling[level], radius_neighbors(KDTree(fine), coarse, 0.25 * 2**level, limits[level])
         )
     both = one.stacked(other)
     for level in range(3):

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pointadplus.errors import ConfigError
-from pointadplus.render import Cameras, frame_cameras, rasterize, view_rotations, visible_points
+from pointadplus.render import Cameras, frame_cameras, view_rotations
 from pointadplus.render.best_view import best_view, evidence_seen
+from tests.reference.rasterizer import rasterize, visible_points
 
 
 def generator(seed: int) -> torch.Generator:

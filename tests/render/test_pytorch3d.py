@@ -12,11 +12,12 @@ from torch import Tensor
 
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import ConfigError
-from pointadplus.render import MultiViewRenderer, rasterize, view_rotations
+from pointadplus.render import MultiViewRenderer, view_rotations
 from pointadplus.render.pytorch3d_backend import fragments_pytorch3d, rasterize_pytorch3d, splat_pytorch3d
 from pointadplus.render.soft import Fragments, rasterize_fragments, soft_composite
 from pointadplus.render.splatting import Codes, Disc, splat
 from pointadplus.render.window import Window
+from tests.reference.rasterizer import rasterize
 
 
 def installed() -> bool:

@@ -23,15 +23,12 @@ from pointadplus.render import (
     gather_at_points,
     lift_to_points,
     point_spacing,
-    rasterize,
     rasterize_labels,
     save_contact_sheet,
     shade,
     view_rotations,
     visible_mean,
-    visible_points,
 )
-from tests.reference import rasterizer as naive
 
 ONE_VIEW = torch.eye(3)[None]
 
@@ -119,54 +116,6 @@ def test_turning_the_cloud_and_its_cameras_together_changes_nothing() -> None:
         torch.testing.assert_close(depth_turned, depth, atol=1e-4, rtol=1e-5)
 
 
-# Rasteriser
-
-
-@pytest.mark.parametrize("seed", range(200))
-def test_rasteriser_equals_its_naive_twin(seed: int) -> None:
-    source = generator(seed)
-    views, count, size = 1 + seed % 2, 1 + seed % 13, 8 + seed % 5
-    pixels = torch.rand(views, count, 2, generator=source) * (size + 12) - 6
-    depth = torch.randint(-1, 5, (views, count), generator=source).float()  # ties, and points behind the camera
-    radius = torch.rand(views, count, generator=source) * 5 if seed % 3 else torch.full((views, 1), 0.5 + seed % 4)
-    index, nearest = rasterize(pixels, depth, radius, size)
-    twin = naive.rasterize(pixels.numpy(), depth.numpy(), radius.numpy(), size)
-    expected_index, expected_depth, rim = (torch.from_numpy(array) for array in twin)
-    assert rim.float().mean() <= 0.05
-    assert torch.equal(index[~rim], expected_index[~rim])
-    assert torch.equal(nearest.double()[~rim], expected_depth[~rim])
-
-
-def test_rasteriser_gives_the_same_bits_every_time_and_in_any_number_of_threads() -> None:
-    points = random_sphere(3000)
-    pixels, depth = frame_cameras(points, view_rotations("sphere8"), 64).project(points)
-    threads, results = torch.get_num_threads(), []
-    try:
-        for count in (1, 2, 2):
-            torch.set_num_threads(count)
-            results.append(rasterize(pixels, depth, 2.5, 64))
-    finally:
-        torch.set_num_threads(threads)
-    for index, nearest in results[1:]:
-        assert torch.equal(index, results[0][0]) and torch.equal(nearest, results[0][1])
-
-
-def test_chunks_of_views_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = random_sphere(500)
-    pixels, depth = frame_cameras(points, view_rotations("sphere5"), 32).project(points)
-    whole = rasterize(pixels, depth, 1.5, 32)
-    monkeypatch.setattr("pointadplus.render.rasterizer._CHUNK", 1000)
-    parts = rasterize(pixels, depth, 1.5, 32)
-    assert torch.equal(whole[0], parts[0]) and torch.equal(whole[1], parts[1])
-
-
-def test_points_that_are_nowhere_leave_no_mark() -> None:
-    pixels = torch.tensor([[[math.nan, 4.0], [math.inf, 4.0], [1e30, -1e30], [4.0, 4.0], [4.0, 4.0], [-9.0, 4.0]]])
-    depth = torch.tensor([[1.0, 1.0, 1.0, -1.0, math.nan, 1.0]])
-    index, nearest = rasterize(pixels, depth, 3.0, 8)
-    assert (index == -1).all() and nearest.isposinf().all()
-
-
 # Visibility
 
 
@@ -197,13 +146,6 @@ def test_a_thin_plate_does_not_show_its_back() -> None:
     visible = MultiViewRenderer(views=ONE_VIEW, image_size=128).render(plate).visible[0]
     assert visible[:2000].float().mean() > 0.99
     assert visible[2000:].float().mean() < 0.01
-
-
-def test_points_outside_the_frame_or_behind_the_eye_are_not_visible() -> None:
-    pixels = torch.tensor([[[4.0, 4.0], [-0.1, 4.0], [8.0, 4.0], [4.0, 4.0], [7.9, 0.0]]])
-    depth = torch.tensor([[1.0, 1.0, 1.0, -1.0, 1.0]])
-    empty = torch.full((1, 8, 8), math.inf)
-    assert visible_points(pixels, depth, empty, 0.0)[0].tolist() == [True, False, False, False, True]
 
 
 # Point↔pixel map

@@ -14,9 +14,10 @@ from torch.nn.functional import normalize
 
 from pointadplus.errors import ConfigError
 from pointadplus.geometry.registration import rotation_from_axis_angle
-from pointadplus.render import Cameras, frame_cameras, rasterize, view_rotations
+from pointadplus.render import Cameras, frame_cameras, view_rotations
 from pointadplus.render.soft import Fragments, rasterize_fragments, soft_composite, soft_images
 from tests.reference import soft_raster as naive
+from tests.reference.rasterizer import rasterize
 
 DOUBLE = torch.float64
 
@@ -103,6 +104,27 @@ def test_chunks_of_points_change_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("pointadplus.render.soft._CHUNK", 1000)
     parts = rasterize_fragments(pixels, depth, 2.5, 32)
     assert torch.equal(whole.index, parts.index) and torch.equal(whole.depth, parts.depth)
+
+
+def test_fragments_are_the_same_bits_every_time_and_in_any_number_of_threads() -> None:
+    points = random_sphere(3000)
+    pixels, depth = frame_cameras(points, view_rotations("sphere8"), 64).project(points)
+    threads, results = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 2):
+            torch.set_num_threads(count)
+            results.append(rasterize_fragments(pixels, depth, 2.5, 64))
+    finally:
+        torch.set_num_threads(threads)
+    for other in results[1:]:
+        assert torch.equal(other.index, results[0].index) and torch.equal(other.depth, results[0].depth)
+
+
+def test_points_that_are_nowhere_leave_no_mark() -> None:
+    pixels = torch.tensor([[[math.nan, 4.0], [math.inf, 4.0], [1e30, -1e30], [4.0, 4.0], [4.0, 4.0], [-9.0, 4.0]]])
+    depth = torch.tensor([[1.0, 1.0, 1.0, -1.0, math.nan, 1.0]])
+    fragments = rasterize_fragments(pixels, depth, 3.0, 8)
+    assert (fragments.index == -1).all() and fragments.depth.isposinf().all()
 
 
 # Compositing
