@@ -7,17 +7,10 @@ import pytest
 import torch
 
 from pointadplus.errors import CloudError, ConfigError
-from pointadplus.learning.synthesis.defects import (
-    KINDS,
-    Damaged,
-    ScanArtifacts,
-    Severity,
-    add_scan_artifacts,
-    apply_defect,
-    apply_defects,
-)
+from pointadplus.learning.synthesis.defects import KINDS, Damaged, Severity, apply_defect, apply_defects
 from pointadplus.learning.synthesis.defects_base import Surface
 from pointadplus.learning.synthesis.defects_patch import NEIGHBOURS, carried_normals, geodesic_patch
+from pointadplus.learning.synthesis.scan import ScanArtifacts, add_scan_artifacts
 from tests.reference.geodesic import connected_points
 
 Cloud = tuple[torch.Tensor, torch.Tensor]

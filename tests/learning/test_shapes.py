@@ -13,7 +13,7 @@ from pointadplus.errors import ConfigError
 from pointadplus.learning.synthesis import reliefs
 from pointadplus.learning.synthesis.outlines import polygon
 from pointadplus.learning.synthesis.shapes import CATALOGUE, FAMILIES, HELD_OUT, sample_shape
-from pointadplus.learning.synthesis.solids import box, difference, intersection, sphere, torus, union
+from pointadplus.learning.synthesis.solids import Field, box, sphere, torus, union
 from pointadplus.learning.synthesis.surface import sample_surface
 from tests.reference import naive_shapes
 
@@ -86,7 +86,7 @@ def test_one_point() -> None:
 
 def test_empty_field() -> None:
     with pytest.raises(ConfigError, match="no surface"):
-        sample_surface(intersection(sphere(0.2), lambda x, y, z: 0.5 - x), 10, _generator(0))
+        sample_surface(sphere(0.2) & Field(lambda x, y, z: 0.5 - x), 10, _generator(0))
 
 
 def test_sphere_is_even() -> None:
@@ -107,7 +107,7 @@ def test_torus_is_even() -> None:
 
 def test_faces_get_their_area() -> None:
     """A box with a cut: sharp edges, faces by area, and the walls of the pocket look into it."""
-    field = difference(box(0.8, 0.6, 0.4), box(0.3, 0.2, 2.0))
+    field = box(0.8, 0.6, 0.4) - box(0.3, 0.2, 2.0)
     points, normals = sample_surface(field, 20_000, _generator(0))
     areas = {"top": 4 * (0.48 - 0.06), "pocket": 4 * 0.8 * (0.3 + 0.2) / 2 * 2}
     total = 2 * areas["top"] + areas["pocket"] + 8 * 0.4 * (0.8 + 0.6)

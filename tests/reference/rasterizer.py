@@ -12,8 +12,8 @@ def rasterize(
 ) -> tuple[Int[Tensor, "v h w"], Float[Tensor, "v h w"]]:
     """Index (V, H, W) of the nearest point whose splat covers a pixel's centre, −1 for none; its depth, +inf for none.
 
-    Of equally near points the first; one at depth ≤ 0 leaves no mark. A splat is a run of pixels in each row, whose ends
-    are rounded as `rasterize_fragments` rounds them.
+    Of equally near points the first; one at depth ≤ 0 leaves no mark. A splat is a run of pixels in each row, with
+    ends rounded as `rasterize_fragments` rounds them.
     """
     radii = torch.as_tensor(radius, dtype=depth.dtype).expand(depth.shape)
     row, column = torch.arange(image_size)[:, None, None], torch.arange(image_size)[:, None]

@@ -10,8 +10,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ...errors import ConfigError
-from .defects import KINDS, ScanArtifacts, Severity, add_scan_artifacts, apply_defect
-from .shapes import FAMILIES, HELD_OUT, Shape, sample_shape
+from .chance import integer, log_uniform
+from .defects import KINDS, apply_defect, draw_severity
+from .scan import ScanArtifacts, add_scan_artifacts, diagonal
+from .shapes import FAMILIES, HELD_OUT, sample_shape
 
 TRAINING_FAMILIES = tuple(family for family in FAMILIES if family not in HELD_OUT)
 
@@ -69,29 +71,14 @@ def sample_pair(seed: int, config: CorpusConfig | None = None) -> tuple[Labelled
         seed: decides everything; equal seeds give equal pairs.
     """
     config = config or CorpusConfig()
-    generator = torch.Generator().manual_seed(seed)
-    shape, points, normals = _posed(generator, config)
-    scan_seed = _integer(generator, 2**31)
-
-    def scanned(points: Tensor, normals: Tensor, kinds: Tensor, kind: str) -> LabelledObject:
-        scanner = torch.Generator().manual_seed(scan_seed)
-        points, _, kept = add_scan_artifacts(points, normals, scanner, config.artifacts)
-        kinds = kinds[kept]
-        return LabelledObject(points, kinds >= 0, kinds, shape.family, shape.caption, kind)
-
-    healthy = scanned(points, normals, torch.full((len(points),), -1), "good")
-    return healthy, scanned(*_damage(points, normals, config, generator))
+    scene = _Scene(seed, config)
+    damaged = _damage(scene.points, scene.normals, config, scene.generator)
+    return scene.healthy()[0], scene.scanned(*damaged)[0]
 
 
 def sample_healthy(seed: int, config: CorpusConfig | None = None) -> tuple[LabelledObject, Float[Tensor, "n 3"]]:
     """The first of `sample_pair`, and the normals of its points, (N, 3)."""
-    config = config or CorpusConfig()
-    generator = torch.Generator().manual_seed(seed)
-    shape, points, normals = _posed(generator, config)
-    scanner = torch.Generator().manual_seed(_integer(generator, 2**31))
-    points, normals, _ = add_scan_artifacts(points, normals, scanner, config.artifacts)
-    kinds = torch.full((len(points),), -1)
-    return LabelledObject(points, kinds >= 0, kinds, shape.family, shape.caption, "good"), normals
+    return _Scene(seed, config or CorpusConfig()).healthy()
 
 
 def sample_object(seed: int, config: CorpusConfig | None = None) -> LabelledObject:
@@ -99,13 +86,26 @@ def sample_object(seed: int, config: CorpusConfig | None = None) -> LabelledObje
     return sample_pair(seed // 2, config)[seed % 2]
 
 
-def _posed(generator: torch.Generator, config: CorpusConfig) -> tuple[Shape, Tensor, Tensor]:
-    """A shape, and its points and normals in a random pose."""
-    low, high = config.points
-    count = int(math.exp(_uniform(generator, math.log(low), math.log(high))))
-    family = config.families[_integer(generator, len(config.families))]
-    shape = sample_shape(generator, points=count, family=family, fittings=config.fittings)
-    return shape, *_pose(shape.points, shape.normals, config.stretch, generator)
+class _Scene:
+    """A shape in a random pose before a scanner that does the same whenever it scans."""
+
+    def __init__(self, seed: int, config: CorpusConfig) -> None:
+        self.generator = torch.Generator().manual_seed(seed)
+        count = int(log_uniform(self.generator, *config.points))
+        family = config.families[integer(self.generator, len(config.families))]
+        self.shape = sample_shape(self.generator, points=count, family=family, fittings=config.fittings)
+        self.points, self.normals = _pose(self.shape.points, self.shape.normals, config.stretch, self.generator)
+        self.scan_seed, self.artifacts = integer(self.generator, 2**31), config.artifacts
+
+    def healthy(self) -> tuple[LabelledObject, Tensor]:
+        return self.scanned(self.points, self.normals, torch.full((len(self.points),), -1), "good")
+
+    def scanned(self, points: Tensor, normals: Tensor, kinds: Tensor, kind: str) -> tuple[LabelledObject, Tensor]:
+        """A scan of the shape, or of what damage made of it, and the normals of its points."""
+        scanner = torch.Generator().manual_seed(self.scan_seed)
+        points, normals, kept = add_scan_artifacts(points, normals, scanner, self.artifacts)
+        kinds = kinds[kept]
+        return LabelledObject(points, kinds >= 0, kinds, self.shape.family, self.shape.caption, kind), normals
 
 
 def _damage(
@@ -117,9 +117,7 @@ def _damage(
     first = ""
     for kind in torch.randint(len(KINDS), (12,), generator=generator).tolist():
         try:
-            # Square root: real defects cover 1-5 % of the points, more than sizes drawn evenly in the logarithm give.
-            severity = Severity(size=_uniform(generator, 0.0, 1.0) ** 0.5, depth=_uniform(generator, 0.0, 1.0))
-            damaged = apply_defect(points, normals, KINDS[kind], generator, severity=severity)
+            damaged = apply_defect(points, normals, KINDS[kind], generator, severity=draw_severity(generator))
         except ConfigError:
             continue
         carried = torch.where(damaged.source >= 0, kinds[damaged.source.clamp_min(0)], -1)
@@ -137,7 +135,7 @@ def _pose(points: Tensor, normals: Tensor, stretch: float, generator: torch.Gene
     factors = torch.exp((torch.rand(3, generator=generator) * 2 - 1) * math.log(stretch) / 2)
     rotation = free_turn(generator)
     points = points * factors
-    points = points * (100.0 / (points.amax(0) - points.amin(0)).norm())
+    points = points * (100.0 / diagonal(points))
     normals = torch.nn.functional.normalize(normals / factors, dim=1)
     return points @ rotation.T, normals @ rotation.T
 
@@ -147,11 +145,3 @@ def free_turn(generator: torch.Generator) -> Float[Tensor, "3 3"]:
     q, r = torch.linalg.qr(torch.randn(3, 3, generator=generator))
     q = q * torch.sign(torch.diagonal(r))
     return q * torch.sign(torch.linalg.det(q))
-
-
-def _uniform(generator: torch.Generator, low: float, high: float) -> float:
-    return low + (high - low) * torch.rand((), generator=generator).item()
-
-
-def _integer(generator: torch.Generator, high: int) -> int:
-    return int(torch.randint(high, (), generator=generator))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import torch
 from ...config import Config, check_range, within
 from ...data.synthetic import RECIPE, Recipe
 from ...errors import ConfigError, DatasetError
+from .chance import seed_from
 from .defects import KINDS, MIN_POINTS
 from .layouts import LAYOUTS, Item, Sizes, write_bytes
 from .paint import COLOR_KINDS
@@ -90,14 +90,14 @@ class SyntheticConfig(Config):
 
     def _family(self, family: str) -> list[Item]:
         order = list(self.kinds)
-        Random(_hash(self.seed, family, "kinds")).shuffle(order)
+        Random(seed_from(self.seed, family, "kinds")).shuffle(order)
         items = []
         for name, count in {"train": self.train, "normal": self.normal, "damaged": self.damaged}.items():
             for number in range(count):
                 start = number % len(order)
                 kinds = (*order[start:], *order[:start]) if name == "damaged" else ()
                 split = "train" if name == "train" else "test"
-                seed = _hash(self.seed, family, name, number)
+                seed = seed_from(self.seed, family, name, number)
                 items.append(Item(family, split, number, self.normal, seed, kinds, self.painted))
         return items
 
@@ -173,12 +173,6 @@ def _check_empty(root: Path) -> None:
             found=", ".join(held),
             hint="give another folder, or delete this one",
         )
-
-
-def _hash(*parts: object) -> int:
-    """A seed in [0, 2⁶³) that depends on every part."""
-    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
 
 
 def _version() -> str:

@@ -16,23 +16,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ...errors import CloudError, ConfigError
+from .chance import integer, uniform
 from .defects_base import Change, Draw, Severity, Surface
 from .defects_curve import crack, scratch
 from .defects_cut import broken, hole
 from .defects_surface import bending, bulge, dent, roughness
-from .scan import ScanArtifacts, add_scan_artifacts
-
-__all__ = ["KINDS", "Damaged", "ScanArtifacts", "Severity", "add_scan_artifacts", "apply_defect", "apply_defects"]
 
 _RECIPES: dict[str, Callable[[Surface, Draw], Change | None]] = {
-    "bulge": bulge,
-    "dent": dent,
-    "hole": hole,
-    "crack": crack,
-    "scratch": scratch,
-    "broken": broken,
-    "bending": bending,
-    "roughness": roughness,
+    recipe.__name__: recipe for recipe in (bulge, dent, hole, crack, scratch, broken, bending, roughness)
 }
 KINDS = tuple(_RECIPES)
 LABEL_SHARES = (0.001, 0.15)
@@ -59,6 +50,14 @@ class Damaged:
     labels: Bool[Tensor, " m"]
     source: Int[Tensor, " m"]
     kind: str
+
+
+def draw_severity(generator: torch.Generator) -> Severity:
+    """A random one, for defects as large as real ones.
+
+    Those cover 1–5 % of the points, more than sizes drawn evenly in the logarithm give: hence the square root.
+    """
+    return Severity(size=uniform(generator) ** 0.5, depth=uniform(generator))
 
 
 def apply_defect(
@@ -89,15 +88,15 @@ def apply_defect(
     if kind not in _RECIPES:
         raise ConfigError("unknown kind of defect", where="apply_defect", expected=", ".join(KINDS), found=kind)
     surface = _surface(points, normals)
-    rng = np.random.default_rng(_seed(generator))
+    rng = np.random.default_rng(integer(generator, 2**62))
     draw = Draw(rng, severity)
     for _ in range(ATTEMPTS):
         change = _RECIPES[kind](surface, draw)
-        share = 0.0 if change is None else _label_share(change)
-        if change is not None and LABEL_SHARES[0] <= share <= LABEL_SHARES[1] and _counts(change, surface):
-            return _damaged(change, points, normals, kind)
         if change is None:
             continue
+        share = _label_share(change)
+        if LABEL_SHARES[0] <= share <= LABEL_SHARES[1] and _counts(change, surface):
+            return _damaged(change, points, normals, kind)
         # A stick offers less surface than a ball of the same diagonal, so a size may have to give way.
         factor = 0.8 if share > LABEL_SHARES[1] else 1.15 if share < LABEL_SHARES[0] else 1.0
         draw = replace(draw, scale=float(np.clip(draw.scale * factor, 0.2, 2.0)))
@@ -130,7 +129,7 @@ def apply_defects(
     """
     if count is not None and count < 1:
         raise ConfigError("count out of range", where="apply_defects", expected="at least 1", found=count)
-    rng = np.random.default_rng(_seed(generator))
+    rng = np.random.default_rng(integer(generator, 2**62))
     wanted = int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1])) if count is None else count
     result: Damaged | None = None
     done: list[str] = []
@@ -150,10 +149,6 @@ def apply_defects(
     if result is None:
         raise ConfigError("no kind of defect fits this cloud", where="apply_defects", hint="use more points")
     return replace(result, kind="+".join(done))
-
-
-def _seed(generator: torch.Generator) -> int:
-    return int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
 
 
 def _surface(points: Tensor, normals: Tensor) -> Surface:

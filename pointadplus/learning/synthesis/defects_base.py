@@ -71,6 +71,17 @@ class Surface:
         """Whether the cloud looks like a whole object: the area-weighted normals of a closed surface sum to zero."""
         return bool(np.linalg.norm(self.normals.mean(0)) < 0.15)
 
+    @property
+    def gap(self) -> float:
+        """Four mean spacings of a surface as large as the box's: bridges sampling gaps, not separate limbs."""
+        return 4.0 * self.diagonal / len(self.points) ** 0.5
+
+    def marked(self, rows: ndarray, values: ndarray | bool = True) -> ndarray:
+        """(N,) bool: `values` at these rows, false at all others."""
+        marks = np.zeros(len(self.points), dtype=bool)
+        marks[rows] = values
+        return marks
+
     def tree(self) -> KDTree:
         return KDTree(self.points, balanced_tree=False, compact_nodes=False)
 
@@ -129,11 +140,16 @@ def smoothstep(x: ndarray, low: float, high: float) -> ndarray:
     return t * t * (3.0 - 2.0 * t)
 
 
+def across(normals: ndarray) -> tuple[ndarray, ndarray]:
+    """Two orthonormal vectors across each of the unit normals, (..., 3) each."""
+    helper = np.eye(3)[np.argmin(np.abs(normals), axis=-1)]
+    u = unit(np.cross(normals, helper))
+    return u, np.cross(normals, u)
+
+
 def tangents(normal: ndarray, angle: float = 0.0) -> ndarray:
     """(3, 2): two orthonormal vectors across a unit normal, turned by `angle` radians about it."""
-    helper = np.eye(3)[np.argmin(np.abs(normal))]
-    u = unit(np.cross(normal, helper))
-    v = np.cross(normal, u)
+    u, v = across(normal)
     return np.stack([np.cos(angle) * u + np.sin(angle) * v, np.cos(angle) * v - np.sin(angle) * u], 1)
 
 

@@ -9,7 +9,7 @@ from numpy import ndarray
 from scipy.spatial import KDTree
 
 from .defects_base import Change, Draw, Surface, nearest, smoothstep, tangents, unit
-from .defects_patch import NEIGHBOURS, area_per_point, pick_centre
+from .defects_patch import NEIGHBOURS, area_around, pick_centre
 from .defects_surface import LABEL_SHARE, displaced
 
 LENGTHS = (0.08, 0.35)  # of the diagonal
@@ -52,10 +52,8 @@ def crack(surface: Surface, draw: Draw) -> Change | None:
     sunken = 1.0 - smoothstep(tube.distance, 1.0, 2.5)
     moves = -depth * sunken[:, None] * tube.normals
     change = displaced(surface, tube.rows, moves, tube.neighbours, sunken > 0)
-    kept = change.kept.copy()
-    kept[tube.rows[tube.distance < 1.0]] = False
-    labels = np.zeros(len(kept), dtype=bool)
-    labels[tube.rows[tube.distance < 3.0]] = True  # the edges are anomalous even where they did not sink
+    kept = ~surface.marked(tube.rows, tube.distance < 1.0)
+    labels = surface.marked(tube.rows, tube.distance < 3.0)  # the edges are anomalous even where they did not sink
     return Change.of(surface, points=change.points, normals=change.normals, labels=labels & kept, kept=kept)
 
 
@@ -65,9 +63,7 @@ def _tube(surface: Surface, draw: Draw, *, wobble: float, reach: float, branch: 
     start = pick_centre(surface, draw.rng)
     tree = surface.tree()
     near_start = nearest(tree, surface.points[start], 64)[1]
-    distances, near = nearest(tree, surface.points[near_start], NEIGHBOURS)
-    same_side = np.einsum("ij,ikj->ik", surface.normals[near_start], surface.normals[near]) > -0.2
-    spacing = area_per_point(distances, same_side) ** 0.5
+    spacing = area_around(surface, tree, near_start) ** 0.5
     # Narrower than the sampling, a groove would only be noise on single points.
     half = max(0.5 * draw.size(*WIDTHS) / draw.scale * surface.diagonal, 0.9 * spacing)
     walker = Walker(surface, tree, max(spacing, 0.006 * surface.diagonal), wobble, draw.rng)

@@ -9,7 +9,7 @@ from numpy import ndarray
 from scipy.spatial import KDTree
 
 from .defects_base import Change, Draw, Surface, Waves, nearest, tangents, unit
-from .defects_patch import NEIGHBOURS, Patch, area_per_point, connected_part, geodesic_patch, pick_centre
+from .defects_patch import Patch, area_around, connected_part, geodesic_patch, pick_centre
 from .defects_surface import extremity
 
 
@@ -24,11 +24,9 @@ def hole(surface: Surface, draw: Draw) -> Change | None:
     inside = _outline(patch, draw, radius)
     inside[patch.gate < 0.5] = np.inf
     removed = inside < 0
-    labels = np.zeros(len(surface.points), dtype=bool)
-    labels[patch.index] = inside < (band if draw.chance(0.6) else 0.5 * band)
+    labels = surface.marked(patch.index, inside < (band if draw.chance(0.6) else 0.5 * band))
     if draw.chance(0.5):
-        kept = np.ones(len(surface.points), dtype=bool)
-        kept[patch.index[removed]] = False
+        kept = ~surface.marked(patch.index, removed)
         return Change.of(surface, labels=labels & kept, kept=kept)
     depth = min(draw.depth(0.006, 0.04) * surface.diagonal, 0.8 * patch.thickness, radius)
     points = surface.points.copy()
@@ -127,15 +125,13 @@ def broken(surface: Surface, draw: Draw) -> Change | None:
     fill = surface.closed and draw.chance(0.55)
     tree, gone = surface.tree(), surface.points[removed]
     probe = draw.rng.choice(np.flatnonzero(removed), 64)
-    distances, near = nearest(tree, surface.points[probe], NEIGHBOURS)
-    same_side = np.einsum("ij,ikj->ik", surface.normals[probe], surface.normals[near]) > -0.2
-    area = area_per_point(distances, same_side)
+    area = area_around(surface, tree, probe)
     band = (0.005 if fill else draw.uniform(0.01, 0.02)) * surface.diagonal
     band = max(band, (0.8 if fill else 1.5) * area**0.5)
     depth = cutter.depth(surface.points)
     close = np.flatnonzero(~removed & (depth > -2.0 * band))
-    labels = np.zeros(len(removed), dtype=bool)
-    labels[close] = np.isfinite(KDTree(gone).query(surface.points[close], distance_upper_bound=band)[0])
+    away = KDTree(gone).query(surface.points[close], distance_upper_bound=band)[0]
+    labels = surface.marked(close, np.isfinite(away))
     if not fill:
         return Change.of(surface, labels=labels, kept=~removed)
     added, added_normals = cutter.face(gone, area, draw.rng)
@@ -196,10 +192,7 @@ def _removed(surface: Surface, cutter: Cutter, seed: int, reach: float | None) -
     where = np.flatnonzero(beyond == seed)
     if len(where) == 0 or len(beyond) > 0.6 * len(surface.points):
         return None
-    gap = 4.0 * surface.diagonal / len(surface.points) ** 0.5
-    part = beyond[connected_part(surface.points[beyond], int(where[0]), gap)]
+    part = beyond[connected_part(surface.points[beyond], int(where[0]), surface.gap)]
     if reach is not None and np.linalg.norm(surface.points[part] - surface.points[seed], axis=1).max() > reach:
         return None
-    removed = np.zeros(len(surface.points), dtype=bool)
-    removed[part] = True
-    return cutter, removed
+    return cutter, surface.marked(part)

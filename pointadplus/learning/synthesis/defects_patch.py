@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import KDTree
 
-from .defects_base import Surface, nearest, smoothstep, tangents, unit
+from .defects_base import Surface, across, nearest, smoothstep, tangents, unit
 
 NEIGHBOURS = 12  # chosen so that half of them may lie on the far side of a thin wall and the graph still connects
 
@@ -67,6 +67,17 @@ def area_per_point(distances: ndarray, agreeing: ndarray) -> float:
     return float(np.median(covered)) + 1e-24
 
 
+def same_side(normals: ndarray, others: ndarray) -> ndarray:
+    """(M, k) bool: whether (M, k, 3) normals look where (M, 3) ones do, and not from the far side of a thin wall."""
+    return np.einsum("ij,ikj->ik", normals, others) > -0.2
+
+
+def area_around(surface: Surface, tree: KDTree, rows: ndarray) -> float:
+    """Mean area of a point at these rows."""
+    distances, near = nearest(tree, surface.points[rows], NEIGHBOURS)
+    return area_per_point(distances, same_side(surface.normals[rows], surface.normals[near]))
+
+
 def geodesic_patch(surface: Surface, centre: int, radius: float) -> Patch | None:
     """The points within `radius` of a centre that the surface connects to it; None where that is no surface.
 
@@ -79,7 +90,7 @@ def geodesic_patch(surface: Surface, centre: int, radius: float) -> Patch | None
         return None
     offset, normals = offset[ball], surface.normals[ball]
     distances, near = nearest(KDTree(offset), offset, NEIGHBOURS)
-    agreeing = np.einsum("ij,ikj->ik", normals, normals[near]) > -0.2
+    agreeing = same_side(normals, normals[near])
     rows, columns = np.nonzero(agreeing)
     graph = csr_matrix((distances[agreeing] + 1e-12, (rows, near[rows, columns])), shape=(len(ball),) * 2)
     start = int(np.flatnonzero(ball == centre)[0])
@@ -136,9 +147,7 @@ def carried_normals(points: ndarray, normals: ndarray, moves: ndarray, neighbour
     damping = 1e-3 * np.trace(spread, axis1=1, axis2=2) + 1e-24
     spread[:, np.arange(3), np.arange(3)] += damping[:, None]
     gradient = np.linalg.solve(spread, np.einsum("mki,mkj->mij", steps, turns))
-    helper = np.eye(3)[np.argmin(np.abs(normals), axis=1)]
-    u = unit(np.cross(normals, helper))
-    v = np.cross(normals, u)
+    u, v = across(normals)
     carry = lambda t: t + np.einsum("mi,mij->mj", t, gradient)  # noqa: E731
     turned = np.cross(carry(u), carry(v))
     degenerate = np.linalg.norm(turned, axis=1) < 1e-9

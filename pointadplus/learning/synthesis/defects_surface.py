@@ -97,22 +97,18 @@ def extremity(surface: Surface, draw: Draw, share: float) -> tuple[ndarray, ndar
     if height.max() < 0.015 * surface.diagonal:
         return height, None, direction
     beyond = np.flatnonzero(height > 0)
-    # Four mean spacings of a surface as large as the box's: bridges sampling gaps, not separate limbs.
-    reach = 4.0 * surface.diagonal / len(surface.points) ** 0.5
-    part = beyond[connected_part(surface.points[beyond], int(height[beyond].argmax()), reach)]
+    part = beyond[connected_part(surface.points[beyond], int(height[beyond].argmax()), surface.gap)]
     return height, part, direction
 
 
 def displaced(surface: Surface, rows: ndarray, moves: ndarray, neighbours: ndarray, label: ndarray) -> Change:
     """A change that moves some rows; `moves`, `neighbours` and `label` are aligned with `rows`."""
     points, normals = surface.points.copy(), surface.normals.copy()
-    labels = np.zeros(len(points), dtype=bool)
     touched = np.abs(moves).max(1) > 0
     turned = carried_normals(points[rows], normals[rows], moves, neighbours)
     points[rows[touched]] += moves[touched]
     normals[rows[touched]] = turned[touched]
-    labels[rows] = label & touched
-    return Change.of(surface, points=points, normals=normals, labels=labels)
+    return Change.of(surface, points=points, normals=normals, labels=surface.marked(rows, label & touched))
 
 
 def _swell(surface: Surface, draw: Draw, sign: float) -> Change | None:

@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 
 from ...cloud import PointCloud
 from ...render import Cameras, MultiViewRenderer
+from .chance import integer, uniform
 from .scan import ScanArtifacts
 from .specimens import Specimen
 
@@ -94,12 +95,11 @@ def scan_on_table(
         artifacts: whose `noise` holds; None means the defaults.
     """
     artifacts = artifacts or ScanArtifacts()
-    draw = lambda low, high: low + (high - low) * torch.rand((), generator=generator).item()  # noqa: E731
     sides = _resting_sides(specimen.points)
     sides = _showing(specimen, sides[torch.randperm(len(sides), generator=generator)[:SIDES]])
-    down = sides[int(torch.randint(len(sides), (), generator=generator))]
-    tilt = math.radians(draw(*camera.tilt))
-    to_camera = _rotation_to(-down, draw(0.0, 2 * math.pi), tilt)
+    down = sides[integer(generator, len(sides))]
+    tilt = math.radians(uniform(generator, *camera.tilt))
+    to_camera = _rotation_to(-down, uniform(generator, 0.0, 2 * math.pi), tilt)
     points, normals = specimen.points @ to_camera.T * camera.diagonal, specimen.normals @ to_camera.T
     center = (points.amin(0) + points.amax(0)) / 2
     radius = float((points - center).norm(dim=1).max())
@@ -136,7 +136,7 @@ def scan_on_table(
     facing[seen] = (normalize(rays[seen], dim=-1) * own).sum(1).abs()
 
     low, high = artifacts.noise
-    sigma = camera.diagonal * low * (high / low) ** draw(0.0, 1.0)
+    sigma = camera.diagonal * low * (high / low) ** uniform(generator)
     depth = depth + sigma * torch.randn(depth.shape, generator=generator, dtype=torch.float64)
     if camera.gaps:
         depth[seen & (facing < GRAZING)] = torch.nan
@@ -151,7 +151,7 @@ def _picture(normal: Tensor, seen: Tensor, paint: Tensor | None, generator: torc
     light = normalize(torch.tensor([-0.5, 0.6, 0.8], dtype=torch.float64), dim=0)
     shade = AMBIENT + (1 - AMBIENT) * (normal @ light).clamp_min(0)
     color = 0.35 + 0.55 * torch.rand(3, generator=generator, dtype=torch.float64)
-    albedo = torch.where(seen[..., None], color, torch.tensor(0.3 + 0.2 * torch.rand((), generator=generator).item()))
+    albedo = torch.where(seen[..., None], color, torch.tensor(0.3 + 0.2 * uniform(generator)))
     if paint is not None:
         albedo[seen] = paint
     grain = 1 + 0.02 * torch.randn(seen.shape, generator=generator, dtype=torch.float64)

@@ -14,8 +14,8 @@ from random import Random
 import torch
 from torch import Tensor
 
-from .outlines import extruded, ngon
-from .solids import Field, box, cylinder, difference, ellipsoid, moved, row, torus, turned, union
+from .outlines import extruded, ngon, rectangle
+from .solids import Field, box, cylinder, difference, ellipsoid, torus, union
 from .surface import BOUND, sample_surface
 
 # All ours; lengths in a solid two wide.
@@ -58,16 +58,14 @@ def pad(rng: Random, size: float, height: float) -> Fitting:
 
 def nut(rng: Random, size: float, height: float) -> Fitting:
     head = extruded(ngon(rng.choice((4, 6, 6, 8)), size), height)
-    return Fitting(difference(head, cylinder(0.5 * size, 1)) if rng.random() < 0.5 else head, True, size, height)
+    return Fitting(head - cylinder(0.5 * size, 1) if rng.random() < 0.5 else head, True, size, height)
 
 
 def screw(rng: Random, size: float, height: float) -> Fitting:
     """A round head with a slot or a cross, sitting on the surface."""
     head = ellipsoid(size, size, height) if rng.random() < 0.5 else cylinder(size, height, 0.3 * height)
-    slots = [moved(box(0.8 * size, 0.14 * size, height), dz=0.9 * height)]
-    if rng.random() < 0.5:
-        slots.append(turned(slots[0], "z", math.pi / 2))
-    return Fitting(difference(head, *slots), True, size, height)
+    slot = box(0.8 * size, 0.14 * size, height).up(0.9 * height)
+    return Fitting(head - (slot | slot.turned("z") if rng.random() < 0.5 else slot), True, size, height)
 
 
 def rib(rng: Random, size: float, height: float) -> Fitting:
@@ -83,27 +81,25 @@ def collar(rng: Random, size: float, height: float) -> Fitting:
 def port(rng: Random, size: float, height: float) -> Fitting:
     """A short tube, open at its end."""
     tall = 2 * height
-    return Fitting(difference(cylinder(size, tall), moved(cylinder(0.65 * size, tall), dz=tall)), True, size, tall)
+    return Fitting(cylinder(size, tall) - cylinder(0.65 * size, tall).up(tall), True, size, tall)
 
 
 def hole(rng: Random, size: float, height: float) -> Fitting:
     """Blind or through, perhaps with a counterbore."""
     depth = rng.choice((height, 3 * height, 4.0))
     tool = cylinder(0.6 * size, depth)
-    return Fitting(union(tool, cylinder(size, 0.5 * height)) if rng.random() < 0.5 else tool, False, size)
+    return Fitting(tool | cylinder(size, 0.5 * height) if rng.random() < 0.5 else tool, False, size)
 
 
 def pocket(rng: Random, size: float, height: float) -> Fitting:
     long = size * rng.uniform(1, 2.5)
-    corner = rng.choice((0.02, 0.5, 0.99)) * size
-    flat: Field = box(long, size, 1, corner)
-    return Fitting(extruded(lambda u, v: flat(u, v, u * 0), height), False, long)
+    return Fitting(extruded(rectangle(long, size, rng.choice((0.02, 0.5, 0.99)) * size), height), False, long)
 
 
 def vent(rng: Random, size: float, height: float) -> Fitting:
     """Slots side by side."""
     count, pitch = rng.randint(3, 6), 0.7 * size
-    slots = row(box(0.2 * size, 1.2 * size, height, 0.05 * size), 0, pitch, count)
+    slots = box(0.2 * size, 1.2 * size, height, 0.05 * size).row("x", pitch, count)
     return Fitting(slots, False, max(1.2 * size, 0.5 * count * pitch))
 
 
@@ -143,7 +139,7 @@ def _draw(rng: Random) -> Fitting:
         return fitting
     pitch = fitting.reach * rng.uniform(2.2, 3.5)
     reach = 0.5 * (copies - 1) * pitch + fitting.reach
-    return Fitting(row(fitting.tool, 0, pitch, copies), fitting.added, reach, fitting.height)
+    return Fitting(fitting.tool.row("x", pitch, copies), fitting.added, reach, fitting.height)
 
 
 def _flat_place(
@@ -169,6 +165,7 @@ def _flat_place(
 
 
 def _standing(tool: Field, place: Tensor, axes: Tensor) -> Field:
+    @Field
     def field(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         x, y, z = x - place[0], y - place[1], z - place[2]
         return tool(*(x * axis[0] + y * axis[1] + z * axis[2] for axis in axes))

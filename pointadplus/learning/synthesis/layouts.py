@@ -20,9 +20,9 @@ from ...data.background import foreground
 from ...data.eyecandies import FOCAL, EyecandiesSample
 from ...errors import CloudWriteError, ConfigError, DatasetError
 from ...io import write_cloud
-from .defects import ScanArtifacts
 from .depth_scan import DepthCamera, DepthScan, scan_on_table
 from .paint import COLOR_KINDS
+from .scan import ScanArtifacts
 from .specimens import Specimen, make_specimen, scan_cloud
 
 MIN_PIXELS = 8  # of a defect, on the object as the loader cuts it out

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from .solids import Field, Number, length
+from .solids import Field, Number, length, outside
 
 PlaneField = Callable[[Tensor, Tensor], Tensor]
 
@@ -47,12 +47,8 @@ def polygon(corners: Sequence[tuple[Number, Number]]) -> PlaneField:
     table = torch.cat(
         [polygon_distance(points, *pair) for pair in zip(u.flatten().split(4096), v.flatten().split(4096), strict=True)]
     ).view(1, 1, rows, columns)
-    center_u, center_v, half_u, half_v = (
-        (low_u + high_u) / 2,
-        (low_v + high_v) / 2,
-        (high_u - low_u) / 2,
-        (high_v - low_v) / 2,
-    )
+    center_u, half_u = (low_u + high_u) / 2, (high_u - low_u) / 2
+    center_v, half_v = (low_v + high_v) / 2, (high_v - low_v) / 2
 
     def field(u: Tensor, v: Tensor) -> Tensor:
         u, v = u - center_u, v - center_v
@@ -72,6 +68,11 @@ def disc(radius: Number, at: tuple[Number, Number] = (0.0, 0.0)) -> PlaneField:
 def slot(half: Number, radius: Number) -> PlaneField:
     """A stadium along u: two half discs of `radius`, their centres at ±half."""
     return lambda u, v: length((u.abs() - half).clamp(min=0.0), v) - radius
+
+
+def rectangle(a: Number, b: Number, edge: Number = 0.0) -> PlaneField:
+    """Half sizes a and b, corners rounded with radius `edge`."""
+    return lambda u, v: outside(u.abs() - (a - edge), v.abs() - (b - edge)) - edge
 
 
 def fold(u: Tensor, v: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -117,6 +118,7 @@ def cog(teeth: int, outer: Number, depth: Number, share: Number = 0.5, taper: Nu
 def extruded(figure: PlaneField, half: Number, bevel: Number = 0.0, edge: Number = 0.0) -> Field:
     """A plate over the figure in xy, from -half to half; rims cut by `bevel` or rounded by `edge`."""
 
+    @Field
     def field(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         side, cap = figure(x, y) + edge, z.abs() - (half - edge)
         if edge > 0:
@@ -129,7 +131,7 @@ def extruded(figure: PlaneField, half: Number, bevel: Number = 0.0, edge: Number
 
 def lathed(figure: PlaneField) -> Field:
     """Turn a figure given in (radius, height) about z."""
-    return lambda x, y, z: figure(length(x, y), z)
+    return Field(lambda x, y, z: figure(length(x, y), z))
 
 
 def turned_profile(profile: Sequence[tuple[Number, Number]]) -> Field:

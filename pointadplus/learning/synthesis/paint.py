@@ -14,6 +14,8 @@ from numpy import ndarray
 
 from .defects_base import Waves, smoothstep, unit
 
+Pattern = Callable[[ndarray], ndarray]  # of (M, 3) places
+
 COLOR_KINDS = ("stain", "discolouration", "misprint")
 SEEN = 0.06  # RGB distance from which on a changed colour is labelled: twice the strongest grain
 _PALE, _INK = 0.35, 0.3  # least lightness of a ground, and least distance of a second colour from it
@@ -29,7 +31,7 @@ class Paint:
         grain: standard deviation of the noise of each point's colour.
     """
 
-    pattern: Callable[[ndarray], ndarray]
+    pattern: Pattern
     name: str
     grain: float
 
@@ -127,31 +129,31 @@ def _two_colors(rng: np.random.Generator) -> tuple[ndarray, ndarray]:
     return ground, ink
 
 
-def _plain(rng: np.random.Generator) -> Callable[[ndarray], ndarray]:
+def _plain(rng: np.random.Generator) -> Pattern:
     return lambda places: np.zeros(len(places))
 
 
-def _two_tone(rng: np.random.Generator) -> Callable[[ndarray], ndarray]:
+def _two_tone(rng: np.random.Generator) -> Pattern:
     axis, place = unit(rng.standard_normal(3)), rng.uniform(-0.15, 0.15)
     return lambda places: smoothstep(places @ axis, place - 0.004, place + 0.004)
 
 
-def _gradient(rng: np.random.Generator) -> Callable[[ndarray], ndarray]:
+def _gradient(rng: np.random.Generator) -> Pattern:
     axis = unit(rng.standard_normal(3))
     return lambda places: np.clip(0.5 + places @ axis, 0.0, 1.0)
 
 
-def _stripes(rng: np.random.Generator) -> Callable[[ndarray], ndarray]:
+def _stripes(rng: np.random.Generator) -> Pattern:
     axis, period, share = unit(rng.standard_normal(3)), rng.uniform(0.05, 0.25), rng.uniform(0.3, 0.7)
     return lambda places: ((places @ axis / period) % 1.0 < share).astype(float)
 
 
-def _checks(rng: np.random.Generator) -> Callable[[ndarray], ndarray]:
+def _checks(rng: np.random.Generator) -> Pattern:
     axes, period = np.linalg.qr(rng.standard_normal((3, 3)))[0], rng.uniform(0.06, 0.25)
     return lambda places: (np.floor(places @ axes / period).sum(1) % 2.0).astype(float)
 
 
-def _dots(rng: np.random.Generator) -> Callable[[ndarray], ndarray]:
+def _dots(rng: np.random.Generator) -> Pattern:
     axes, period, radius = np.linalg.qr(rng.standard_normal((3, 3)))[0], rng.uniform(0.08, 0.2), rng.uniform(0.2, 0.4)
 
     def share(places: ndarray) -> ndarray:
@@ -161,12 +163,12 @@ def _dots(rng: np.random.Generator) -> Callable[[ndarray], ndarray]:
     return share
 
 
-def _marbled(rng: np.random.Generator) -> Callable[[ndarray], ndarray]:
+def _marbled(rng: np.random.Generator) -> Pattern:
     waves, sharp = Waves.draw(rng, rng.uniform(0.12, 0.4)), rng.uniform(0.1, 1.0)
     return lambda places: smoothstep(waves(places), -sharp, sharp)
 
 
-PATTERNS: dict[str, Callable[[np.random.Generator], Callable[[ndarray], ndarray]]] = {
+PATTERNS: dict[str, Callable[[np.random.Generator], Pattern]] = {
     "plain": _plain,
     "two-tone": _two_tone,
     "gradient": _gradient,

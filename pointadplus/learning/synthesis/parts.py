@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from ...errors import ConfigError
+from .chance import seed_from
 from .corpus import LabelledObject, free_turn
-from .defects import KINDS, ScanArtifacts, Severity, add_scan_artifacts, apply_defect
+from .defects import KINDS, apply_defect, draw_severity
+from .scan import ScanArtifacts, add_scan_artifacts, diagonal
 from .shapes import HELD_OUT, sample_shape
 
 _DENSE = 3  # points of the part for each point of a scan, so that scans share few of them
@@ -46,7 +45,7 @@ class Part:
         count = _DENSE * self.config.points
         shape = sample_shape(generator, points=count, family=self.config.family)
         self.caption = shape.caption
-        self._points = shape.points * (100.0 / (shape.points.amax(0) - shape.points.amin(0)).norm())
+        self._points = shape.points * (100.0 / diagonal(shape.points))
         self._normals = shape.normals
 
     def scan(self, number: int, kind: str = "good", *, one_sided: bool = False) -> LabelledObject:
@@ -62,21 +61,16 @@ class Part:
         """
         if kind not in (*KINDS, "good"):
             raise ConfigError("no such kind", where="Part.scan", expected=f"good, {', '.join(KINDS)}", found=kind)
-        digest = hashlib.sha256(f"{self.seed}/{number}/{kind}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+        generator = torch.Generator().manual_seed(seed_from(self.seed, number, kind))
         chosen = torch.randperm(len(self._points), generator=generator)[: self.config.points]
         points, normals = self._points[chosen], self._normals[chosen]
         labels = torch.zeros(len(points), dtype=torch.bool)
         if kind != "good":
-            size, depth = torch.rand(2, generator=generator).tolist()
-            damaged = apply_defect(points, normals, kind, generator, severity=Severity(size=size**0.5, depth=depth))
+            damaged = apply_defect(points, normals, kind, generator, severity=draw_severity(generator))
             points, normals, labels = damaged.points, damaged.normals, damaged.labels
         artifacts = replace(self.config.artifacts, one_sided=1.0) if one_sided else self.config.artifacts
         points, _, kept = add_scan_artifacts(points, normals, generator, artifacts)
         labels = labels[kept]
         kinds = torch.where(labels, KINDS.index(kind) if kind in KINDS else -1, -1)
-        return LabelledObject(_turned(points, generator), labels, kinds, self.config.family, self.caption, kind)
-
-
-def _turned(points: Float[Tensor, "n 3"], generator: torch.Generator) -> Float[Tensor, "n 3"]:
-    return points @ free_turn(generator).T
+        points = points @ free_turn(generator).T
+        return LabelledObject(points, labels, kinds, self.config.family, self.caption, kind)

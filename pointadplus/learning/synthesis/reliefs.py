@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .solids import length
+
 Relief = Callable[[Tensor, Tensor], Tensor]
 
 _STEP = 0.0015  # of the finite differences
@@ -87,7 +89,7 @@ def layers(rng: Random) -> Relief:
 
 def _outer_walls(p: Tensor, n: Tensor) -> Tensor:
     """1 on walls that look away from z, 0 on floors, tops and the inside of vessels."""
-    radius = (p[0].square() + p[1].square()).sqrt().clamp(min=1e-3)
+    radius = length(p[0], p[1]).clamp(min=1e-3)
     return _edge((p[0] * n[0] + p[1] * n[1]) / radius, 0.5, 0.75) * _edge(radius, 0.12, 0.2)
 
 
@@ -163,15 +165,20 @@ def _strokes(rng: Random, letters: int) -> Callable[[Tensor, Tensor], Tensor]:
     return distance
 
 
+def _lettering(rng: Random, letters: int, size: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """Heights of a line of letters at (u, v) from its middle, raised or sunk."""
+    strokes, height = _strokes(rng, letters), rng.choice((-1, 1)) * rng.uniform(0.012, 0.02)
+    return lambda u, v: height * _edge(0.036 - strokes(u / size, v / size) * size, 0.0, 0.018)
+
+
 def letters_around(rng: Random) -> Relief:
     """A line of lettering around z, raised or sunk."""
     count, size, at = rng.randint(3, 6), rng.uniform(0.18, 0.32), rng.uniform(-0.5, 0.4)
-    strokes, sign = _strokes(rng, count), rng.choice((-1, 1)) * rng.uniform(0.012, 0.02)
+    line = _lettering(rng, count, size)
 
     def relief(p: Tensor, n: Tensor) -> Tensor:
-        radius = (p[0].square() + p[1].square()).sqrt().clamp(min=0.1)
-        gap = strokes(radius * torch.atan2(p[1], p[0]) / size, (p[2] - at) / size) * size
-        return sign * _edge(0.036 - gap, 0.0, 0.018) * _outer_walls(p, n)
+        radius = length(p[0], p[1]).clamp(min=0.1)
+        return line(radius * torch.atan2(p[1], p[0]), p[2] - at) * _outer_walls(p, n)
 
     return relief
 
@@ -179,13 +186,8 @@ def letters_around(rng: Random) -> Relief:
 def letters_flat(rng: Random) -> Relief:
     """A line of lettering on the faces that look along +z, raised or sunk."""
     count, size, dx, dy = rng.randint(3, 6), rng.uniform(0.18, 0.32), rng.uniform(-0.2, 0.2), rng.uniform(-0.3, 0.3)
-    strokes, sign = _strokes(rng, count), rng.choice((-1, 1)) * rng.uniform(0.012, 0.02)
-
-    def relief(p: Tensor, n: Tensor) -> Tensor:
-        gap = strokes((p[0] - dx) / size, (p[1] - dy) / size) * size
-        return sign * _edge(0.036 - gap, 0.0, 0.018) * _edge(n[2], 0.85, 0.95)
-
-    return relief
+    line = _lettering(rng, count, size)
+    return lambda p, n: line(p[0] - dx, p[1] - dy) * _edge(n[2], 0.85, 0.95)
 
 
 def treads(rng: Random) -> Relief:

@@ -35,6 +35,11 @@ class ScanArtifacts(Config):
         check_range(self.noise[1], f"[{self.noise[0]}, ∞)", "ScanArtifacts.noise")
 
 
+def diagonal(points: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
+    """Of the bounding box."""
+    return (points.amax(0) - points.amin(0)).norm()
+
+
 def add_scan_artifacts(
     points: Float[Tensor, "n 3"],
     normals: Float[Tensor, "n 3"],
@@ -55,19 +60,19 @@ def add_scan_artifacts(
     draw = lambda *shape: torch.rand(shape, generator=generator).to(points)  # noqa: E731
     normal = lambda *shape: torch.randn(shape, generator=generator).to(points)  # noqa: E731
     center = points.mean(0)
-    diagonal = (points.amax(0) - points.amin(0)).norm()
+    size = diagonal(points)
     kept = torch.ones(len(points), dtype=torch.bool, device=points.device)
     if draw(1) < options.one_sided:
         view = torch.nn.functional.normalize(normal(3), dim=0)
         kept &= normals @ view > -0.1
     if draw(1) < options.uneven:
         direction = torch.nn.functional.normalize(normal(3), dim=0)
-        phase = ((points - center) @ direction / diagonal * (1 + 2 * draw(1)) + draw(1)) * 2 * torch.pi
+        phase = ((points - center) @ direction / size * (1 + 2 * draw(1)) + draw(1)) * 2 * torch.pi
         kept &= draw(len(points)) < options.thinnest + (1 - options.thinnest) * (0.5 + 0.5 * phase.cos())
     if not kept.any():
         kept[:] = True  # a view that sees nothing would leave no cloud
     low, high = options.noise
-    sigma = diagonal * low * (high / low) ** draw(1)
+    sigma = size * low * (high / low) ** draw(1)
     # Depth cameras err along the ray, structured light also across it: half of each.
     along = normal(len(points), 1) * normals
     jitter = (along + normal(len(points), 3) / 3**0.5) * sigma / 2**0.5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +13,10 @@ from torch import Tensor
 
 from ...cloud import PointCloud
 from ...errors import ConfigError
-from .defects import ScanArtifacts, Severity, add_scan_artifacts, apply_defect
+from .chance import log_uniform
+from .defects import apply_defect, draw_severity
 from .paint import COLOR_KINDS, Paint, spoil
+from .scan import ScanArtifacts, add_scan_artifacts, diagonal
 from .shapes import sample_shape
 
 GOOD = "good"
@@ -63,18 +64,15 @@ def make_specimen(
         ConfigError: an unknown family or kind, or no kind finds a place.
     """
     generator = torch.Generator().manual_seed(seed)
-    draw = lambda: torch.rand((), generator=generator).item()  # noqa: E731
-    low, high = (math.log(count) for count in points)
-    count = round(math.exp(low + (high - low) * draw()))
+    count = round(log_uniform(generator, *points))
     shape = sample_shape(generator, points=count, family=family)
-    healthy = shape.points / (shape.points.amax(0) - shape.points.amin(0)).norm()
+    healthy = shape.points / diagonal(shape.points)
     rng = np.random.default_rng(seed)
     paint = Paint.draw(rng) if painted else None
     sound = torch.zeros(count, dtype=torch.bool)
     if not kinds:
         return Specimen(healthy, shape.normals, sound, GOOD, _coat(paint, healthy, rng))
-    # Square root, as in the corpus: real defects cover 1-5 % of the points.
-    severity = Severity(size=draw() ** 0.5, depth=draw())
+    severity = draw_severity(generator)
     for kind in kinds:
         if kind in COLOR_KINDS:
             if paint is None:

@@ -1,4 +1,4 @@
-"""What a family of shapes is made of."""
+"""What a family of shapes is made of, and how one is declared."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from .solids import Field
+from ..solids import Field
 
 ReliefKind = Literal["wrapped", "flat", "free", "plain"]
 
@@ -25,11 +25,18 @@ class Family:
     """A recipe for objects.
 
     Attributes:
+        name: of the family.
         build: draws one object.
         relief: where designed relief may go: around z, on faces across z, anywhere, or nowhere.
         stretch: whether the three axes may be stretched apart; otherwise only z is.
     """
 
+    name: str
     build: Callable[[Random], Solid]
-    relief: ReliefKind = "free"
-    stretch: bool = False
+    relief: ReliefKind
+    stretch: bool
+
+
+def family(relief: ReliefKind = "free", *, stretch: bool = False) -> Callable[[Callable[[Random], Solid]], Family]:
+    """Declare a family where the function that draws it stands; it takes the function's name."""
+    return lambda build: Family(build.__name__, build, relief, stretch)

@@ -9,35 +9,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...errors import ConfigError
-from . import (
-    reliefs,
-    shapes_blocks,
-    shapes_creatures,
-    shapes_fasteners,
-    shapes_household,
-    shapes_living,
-    shapes_machines,
-    shapes_plates,
-    shapes_tools,
-    shapes_vessels,
-)
+from ....errors import ConfigError
+from .. import reliefs
+from ..chance import integer
+from ..fittings import with_fittings
+from ..surface import sample_surface
+from . import blocks, fasteners, household, living, machines, vessels
 from .family import Family
-from .fittings import with_fittings
-from .solids import scaled
-from .surface import sample_surface
 
 CATALOGUE: dict[str, Family] = {
-    **shapes_vessels.FAMILIES,
-    **shapes_fasteners.FAMILIES,
-    **shapes_machines.FAMILIES,
-    **shapes_plates.FAMILIES,
-    **shapes_blocks.FAMILIES,
-    **shapes_creatures.FAMILIES,
-    **shapes_living.FAMILIES,
-    **shapes_tools.FAMILIES,
-    **shapes_household.FAMILIES,
+    recipe.name: recipe
+    for module in (vessels, fasteners, machines, blocks, living, household)
+    for recipe in vars(module).values()
+    if isinstance(recipe, Family)
 }
+"""Recipes by name, in an order that must not change: a seed's draw of a family goes by it."""
 
 FAMILIES: tuple[str, ...] = tuple(CATALOGUE)
 HELD_OUT: tuple[str, ...] = ("pitcher", "wing_nut", "bird", "headphones", "brick")
@@ -79,14 +65,13 @@ def sample_shape(
     """
     if points < 1:
         raise ConfigError("too few points", where="sample_shape", expected="points ≥ 1", found=points)
-    device = generator.device
-    rng = Random(int(torch.randint(2**62, (), generator=generator, device=device)))
+    rng = Random(integer(generator, 2**62))
     name = family if family is not None else rng.choice(FAMILIES)
     if name not in CATALOGUE:
         raise ConfigError("unknown family", where="sample_shape", expected=f"one of {', '.join(FAMILIES)}", found=name)
     recipe = CATALOGUE[name]
     solid = recipe.build(rng)
-    field = scaled(solid.field, *_stretch(rng, recipe.stretch))
+    field = solid.field.scaled(*_stretch(rng, recipe.stretch))
     chosen = _choose_reliefs(rng, recipe)
     if rng.random() < fittings:
         field = with_fittings(field, rng, generator)
@@ -99,7 +84,7 @@ def sample_shape(
             positions, normals, factor = reliefs.emboss(positions, normals, relief)
             growth = growth * factor
         # Weighted draw without replacement (Efraimidis and Spirakis, 2006).
-        keys = torch.rand(len(growth), generator=generator, device=device).log() / growth
+        keys = torch.rand(len(growth), generator=generator, device=generator.device).log() / growth
         index = keys.topk(points).indices
         positions, normals = positions[index], normals[index]
     low, high = positions.amin(0), positions.amax(0)
