@@ -7,13 +7,24 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import open_clip
 import torch
-from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from torch import nn
 
 from ..config import Config, one_of, within
 from ..errors import ConfigError
+from ..lazy import import_lazily
+
+# What open_clip's transformers are made of, and nothing of what its `__init__` and those of the others bring.
+import_lazily({
+    "open_clip": "constants hf_configs hf_model model modified_resnet pos_embed timm_model tokenizer transformer utils",
+    "timm": "layers",
+    "torch._dynamo": "",
+    "torchvision": "models ops utils",
+    "torchvision.models": "feature_extraction",
+    "torchvision.ops": "misc",
+})  # fmt: skip
+import open_clip  # noqa: E402
+from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg  # noqa: E402
 
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
+from open_clip import tokenizer
 from open_clip.model import CLIP
-from open_clip.tokenizer import SimpleTokenizer
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -228,8 +228,9 @@ def state_digest(state: Mapping[str, Tensor]) -> str:
 
 
 @functools.cache
-def _tokenizer() -> SimpleTokenizer:
-    return SimpleTokenizer()  # reads a compressed vocabulary: a tenth of a second, once
+def _tokenizer() -> tokenizer.SimpleTokenizer:
+    """The one that open_clip holds: to read the vocabulary again would take a tenth of a second."""
+    return getattr(tokenizer, "_tokenizer", None) or tokenizer.SimpleTokenizer()
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from open_clip.model import CLIP
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from ..errors import WeightsError
 from ..io.tensors import check_finite
-from .architecture import BackboneConfig, build_clip, causal_mask
+from .architecture import BackboneConfig, build_clip
 from .backbone import state_digest
 
 TABLE, ROWS = "token_embedding.weight", "token_rows"
@@ -26,8 +28,9 @@ def assemble(config: BackboneConfig, state: dict[str, Tensor], path: Path, diges
         path: where the weights came from, for messages.
         digests: what the header and the card say that `state_digest` is; empty where neither says so.
     """
-    with torch.device("meta"):  # shapes alone: no random start that is thrown away
+    with _Unfilled():
         model = build_clip(config)
+    check_finite(state, path)
     state = unpack_rows(state, config, path)
     wanted = model.state_dict()
     if wanted.keys() != state.keys():
@@ -46,7 +49,6 @@ def assemble(config: BackboneConfig, state: dict[str, Tensor], path: Path, diges
                 expected=tuple(wanted[key].shape),
                 found=tuple(value.shape),
             )
-    check_finite(state, path)
     if digests and digests != {state_digest(state)}:
         raise WeightsError(
             "the weights are not the ones that the card describes",
@@ -56,8 +58,22 @@ def assemble(config: BackboneConfig, state: dict[str, Tensor], path: Path, diges
             hint="the file or its card was changed; fetch both again",
         )
     model.load_state_dict(state, assign=True)
-    model.attn_mask = causal_mask(config.text_context)  # not in the state dict, so still without values
     return model
+
+
+class _Unfilled(TorchFunctionMode):
+    """No random start is drawn, only to be thrown away: parameters hold whatever memory held.
+
+    (Nor is one on `torch.device("meta")`, but its random functions import torch's compiler, which takes a second.)
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.randn:
+            return torch.empty(*args, **kwargs)
+        if getattr(func, "__module__", "") == "torch.nn.init" or func in (Tensor.normal_, Tensor.uniform_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def unpack_rows(state: Mapping[str, Tensor], config: BackboneConfig, path: Path) -> dict[str, Tensor]:

@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ..lazy import import_lazily
 from .neighbors import knn
 
+import_lazily(dict.fromkeys(("numba", "torch._dynamo", "torch_geometric.datasets", "torch_geometric.transforms"), ""))
 with warnings.catch_warnings():  # torch_geometric scripts classes on import, which recent torch calls deprecated
     warnings.filterwarnings("ignore", message=r".*torch\.jit\.script.*")
     from torch_geometric.nn import MessagePassing

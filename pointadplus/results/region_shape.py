@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
-from trimesh.bounds import oriented_bounds_2D
 
 from ..cloud import PointCloud
 from ..geometry.components import connected_parts, graph_distance
@@ -123,6 +122,8 @@ def smallest_box(offsets: Float[Tensor, "k 3"], up: Tensor) -> tuple[Float[Tenso
     first = normalize(torch.linalg.cross(up, torch.eye(3, dtype=up.dtype)[up.abs().argmin()]), dim=0)
     plane = torch.stack([first, torch.linalg.cross(up, first)])
     flat = (offsets @ plane.T) - (offsets @ plane.T).mean(0)
+    from trimesh.bounds import oriented_bounds_2D  # a scan without a region does not wait for trimesh
+
     spread, directions = torch.linalg.svd(flat, full_matrices=False)[1:]
     along = directions[0] if len(directions) else torch.tensor([1.0, 0.0], dtype=up.dtype)
     if len(flat) >= 3 and float(spread[1]) > 1e-6 * float(spread[0]):  # no rectangle around points on a line
