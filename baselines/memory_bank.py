@@ -18,10 +18,9 @@ from pointadplus.errors import ConfigError, WeightsError
 from pointadplus.geometry.descriptors import outward_normals, point_histograms
 from pointadplus.geometry.neighbors import interpolate, knn, smooth
 from pointadplus.geometry.sampling import canonical_order
-from pointadplus.io import as_cloud
 from pointadplus.io.tensors import read_safetensors, write_tensors
 from pointadplus.results.detection import Detection
-from pointadplus.results.detector import AnomalyDetector, FitProgress
+from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_clouds, tracked
 from pointadplus.zero_shot.fusion import top_mean
 
 if TYPE_CHECKING:
@@ -70,16 +69,13 @@ class FPFHMemoryBank(AnomalyDetector):
         self.bank: Tensor | None = None
 
     def fit(self, normals: Iterable[Any], progress: FitProgress | None = None) -> Self:
-        """Remember normal scans (anything that `score` takes); there are no steps to tell of.
+        """Remember normal scans (anything that `score` takes).
 
         Raises:
             ConfigError: no scan given.
         """
-        features = [self._features(as_cloud(scan))[1] for scan in normals]
-        if not features:
-            raise ConfigError(
-                "nothing to learn from", where="FPFHMemoryBank.fit", expected="at least one normal scan", found="none"
-            )
+        clouds = normal_clouds(normals, "FPFHMemoryBank")
+        features = [self._features(cloud)[1] for cloud in tracked(clouds, "describing", progress)]
         joined = torch.cat(features)
         kept = torch.randperm(len(joined), generator=torch.Generator().manual_seed(self.config.seed))[
             : self.config.bank

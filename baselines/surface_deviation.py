@@ -22,10 +22,9 @@ from pointadplus.geometry.neighbors import interpolate, knn
 from pointadplus.geometry.normals import estimate_normals
 from pointadplus.geometry.sampling import canonical_order
 from pointadplus.geometry.spacing import point_spacing
-from pointadplus.io import as_cloud
 from pointadplus.io.tensors import check_finite, read_safetensors, write_tensors
 from pointadplus.results.detection import Detection
-from pointadplus.results.detector import AnomalyDetector, FitProgress
+from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_clouds, tracked
 from pointadplus.zero_shot.fusion import top_mean
 from pointadplus.zero_shot.observation import Stopwatch
 
@@ -106,30 +105,27 @@ class SurfaceDeviation(AnomalyDetector):
         self._first = 0  # points of the surface that are the first scan's
 
     def fit(self, normals: Iterable[Any], progress: FitProgress | None = None) -> Self:
-        """Remember normal scans (anything that `score` takes); the first gives the pose. There are no steps to tell of.
+        """Remember normal scans (anything that `score` takes); the first gives the pose.
 
         A single scan is compared with itself, one half of its points against the other.
 
         Raises:
             ConfigError: no scan given.
         """
-        clouds = [as_cloud(scan) for scan in normals]
-        if not clouds:
-            raise ConfigError(
-                "nothing to learn from", where="SurfaceDeviation.fit", expected="at least one normal scan", found="none"
-            )
+        clouds = normal_clouds(normals, "SurfaceDeviation")
         first = self._thinned(clouds[0].points)
         self._reference, self._first = Reference(first), len(first)
-        scans = [first, *(self._posed(self._thinned(cloud.points)) for cloud in clouds[1:])]
+        others = tracked(clouds[1:], "aligning", progress)
+        scans = [first, *(self._posed(self._thinned(cloud.points)) for cloud in others)]
         facing = [estimate_normals(points, self.config.normal_neighbors) for points in scans]
         parts = list(zip(scans, facing, strict=True))
         self._surface = _Surface.of(torch.cat(scans), torch.cat(facing))
         if len(parts) == 1:
             parts = [(first[half::2], facing[0][half::2]) for half in (0, 1)]
         found = []
-        for number, (points, _) in enumerate(parts):
-            others = [part for other, part in enumerate(parts) if other != number]
-            rest = _Surface.of(*(torch.cat(tensors) for tensors in zip(*others, strict=True)))
+        for number, (points, _) in enumerate(tracked(parts, "comparing", progress)):
+            apart = [part for other, part in enumerate(parts) if other != number]
+            rest = _Surface.of(*(torch.cat(tensors) for tensors in zip(*apart, strict=True)))
             found.append(self._deviations(points, rest)[0])
         at = torch.cat([points for points, _ in parts])
         deviations = torch.cat(found)

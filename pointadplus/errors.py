@@ -56,3 +56,21 @@ class ConfigError(PointADPlusError):
 
 class DatasetError(PointADPlusError):
     """A data set folder whose layout or labels are not what its name promises."""
+
+
+def install_command(extra: str = "") -> str:
+    """The command that installs this package once more, with an extra: from where it came, for no registry has it."""
+    import json
+    from importlib.metadata import PackageNotFoundError, distribution
+    from pathlib import Path
+    from urllib.parse import unquote, urlsplit
+
+    brackets = f"[{extra}]" if extra else ""
+    try:
+        url = urlsplit(json.loads(distribution("pointadplus").read_text("direct_url.json") or "{}").get("url", ""))
+    except (PackageNotFoundError, ValueError):
+        url = urlsplit("")
+    place = unquote(url.path)
+    if url.scheme == "file" and Path(place).exists():
+        return f"pip install '{place}{brackets}'"
+    return f"in the clone: pip install '.{brackets}'"

@@ -20,10 +20,9 @@ from pointadplus.errors import ConfigError, WeightsError
 from pointadplus.geometry.alignment import Reference
 from pointadplus.geometry.neighbors import interpolate, knn, smooth
 from pointadplus.geometry.sampling import canonical_order
-from pointadplus.io import as_cloud
 from pointadplus.io.tensors import check_finite, read_safetensors, write_tensors
 from pointadplus.results.detection import Detection
-from pointadplus.results.detector import AnomalyDetector, FitProgress
+from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_clouds, tracked
 from pointadplus.zero_shot.fusion import top_mean
 from pointadplus.zero_shot.observation import Stopwatch
 
@@ -89,21 +88,17 @@ class MVR(AnomalyDetector):
 
         Args:
             normals: one or more.
-            progress: told of each step of training.
+            progress: told of each step.
 
         Raises:
             ConfigError: no scan given.
         """
-        clouds = [as_cloud(scan) for scan in normals]
-        if not clouds:
-            raise ConfigError(
-                "nothing to learn from", where="MVR.fit", expected="at least one normal scan", found="none"
-            )
+        clouds = normal_clouds(normals, "MVR")
         config, first = self.config, clouds[0]
         looker = Looker.at(first, config, self.encoder.channels)
         kept = first.points[canonical_order(first.points, config.seed)[:_REFERENCE]]
         self._reference = Reference(kept) if config.align else None
-        scans = [first.points, *(self._posed(cloud.points) for cloud in clouds[1:])]
+        scans = [first.points, *(self._posed(cloud.points) for cloud in tracked(clouds[1:], "aligning", progress))]
         turn = partial(small_turn, config.turn, torch.Generator().manual_seed(config.seed))
         lacks = [not_scanned(scan, kept, config.partial) for scan in scans]
         extra = [
@@ -115,7 +110,7 @@ class MVR(AnomalyDetector):
             scans, lacks = _halves(first.points, config.seed), [None, None]
         looks = [looker.look(scan, beside=lack) for scan, lack in zip(scans, lacks, strict=True)]
 
-        tokens = [self.encoder(look.images).half() for look in (*looks, *extra)]
+        tokens = [self.encoder(look.images).half() for look in tracked((*looks, *extra), "encoding", progress)]
         own = tokens[: len(looks)]
         total = torch.stack(own).float().sum(0)
         places = (total / len(looks)).mean(0) if config.places else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import torch
@@ -56,7 +55,7 @@ def train_student(
         *((look, view) for look, found in enumerate(tokens) for view in range(found.shape[1])), strict=True
     )
     generator = torch.Generator().manual_seed(config.seed)
-    start, losses = time.perf_counter(), []
+    losses = []
     student.train()
     with torch.random.fork_rng(devices=[]):  # dropout draws from the global state
         torch.manual_seed(config.seed)
@@ -78,8 +77,7 @@ def train_student(
             optimizer.step()
             losses.append(loss.item())
             if progress is not None:
-                spent = time.perf_counter() - start
-                progress(step + 1, config.steps, losses[-1], spent / (step + 1) * (config.steps - step - 1))
+                progress("learning", step + 1, config.steps, losses[-1])
     student.eval()
     return losses
 

@@ -16,10 +16,9 @@ from torch import Tensor
 
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import ConfigError, WeightsError
-from pointadplus.io import as_cloud
 from pointadplus.io.tensors import read_safetensors, write_tensors
 from pointadplus.results.detection import Detection
-from pointadplus.results.detector import AnomalyDetector, FitProgress
+from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_clouds, tracked
 
 from .config import Reg2InvConfig
 from .memory import Memory, Observation
@@ -88,7 +87,7 @@ class Reg2Inv(AnomalyDetector):
 
         Args:
             normals: scans of one part.
-            progress: called after each step of the training with steps done, all steps, the loss and seconds left.
+            progress: told of each step.
             train: learn the network on the scans; False takes the weights that were given, or those inside the
                 package; None learns only where there are neither, or where the config asks for another network.
             checkpoints: a file that the training goes on from and writes to.
@@ -97,11 +96,7 @@ class Reg2Inv(AnomalyDetector):
             ConfigError: no scan given, or no weights where there shall be no training.
             WeightsError: a checkpoint of another run, or a training that diverged.
         """
-        clouds = [as_cloud(scan) for scan in normals]
-        if not clouds:
-            raise ConfigError(
-                "nothing to learn from", where="Reg2Inv.fit", expected="at least one normal scan", found="none"
-            )
+        clouds = normal_clouds(normals, "Reg2Inv")
         learn = not self._has_weights() if train is None else train
         network = None if learn else self._ready_network()
         scans = self._read(clouds)
@@ -111,7 +106,7 @@ class Reg2Inv(AnomalyDetector):
         if registration == "auto":
             registration = "network" if learn or self._weights is not None else "library"
         self.network, prototype = network, Prototype(scans[0], network, registration)
-        observed = [self._observe(scan, prototype) for scan in scans]
+        observed = [self._observe(scan, prototype) for scan in tracked(scans, "describing", progress)]
         again = self._sampled_anew(scans[0], prototype) if len(scans) == 1 else None
         self.memory = Memory.of(observed, again, self.config.scoring, self.config.seed)
         self._prototype = prototype

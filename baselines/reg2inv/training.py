@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,7 +95,6 @@ def train(
     optimizer = _optimizer(network, training)
     begun = _resume(checkpoints, network, optimizer, config)
     references: dict[int, CloudInput] = {}
-    start = time.perf_counter()
     for step in range(begun, training.steps):
         number = step % len(scans)
         if number not in references:
@@ -115,8 +113,7 @@ def train(
         if checkpoints is not None and (done % checkpoints.every == 0 or done == training.steps or ends):
             save_checkpoint(checkpoints.path, {"network": network.state_dict()}, optimizer, _notes(config, done))
         if progress is not None:
-            left = (time.perf_counter() - start) / (done - begun) * (training.steps - done)
-            progress(done, training.steps, loss, left)
+            progress("learning", done, training.steps, loss)
         if ends:
             break
     return network.eval()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
 
-from ..errors import PointADPlusError
+from ..errors import PointADPlusError, install_command
 from ..results.methods import method, method_names
 
 _PACKAGE = "pointadplus"
@@ -52,7 +52,7 @@ def examine() -> Iterator[Finding]:
     yield from _requirements()
     yield from (_extra(extra, module) for extra, module in sorted(_EXTRAS.items()))
     yield from _devices()
-    yield _tried("embedded weights", _embedded, mend="pip install --force-reinstall pointadplus")
+    yield _tried("embedded weights", _embedded, mend=install_command())
     yield _hub()
     for name in method_names():
         yield _tried(f"method {name}", lambda name=name: _method(name), mend="see the error; its package is not whole")
@@ -83,7 +83,7 @@ def _good(fits: bool, mend: str) -> tuple[str, str]:
 
 def _extra(extra: str, module: str) -> Finding:
     """Whether an extra is there; one that is there and cannot be imported is told as such."""
-    mend = f"pip install '{_PACKAGE}[{extra}]'"
+    mend = install_command(extra)
     try:
         found = import_module(module)
     except ModuleNotFoundError:

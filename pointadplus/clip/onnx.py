@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import ConfigError
+from ..errors import ConfigError, install_command
 from ..io.atomic import write_whole
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def export_image_tower(backbone: Backbone, path: str | os.PathLike[str]) -> Path
         raise ConfigError(
             "ONNX files need more packages",
             found=f"{' and '.join(missing)} not installed",
-            hint="pip install 'pointadplus[onnx]'",
+            hint=install_command("onnx"),
         )
     model = _traced(backbone)
     facts = {

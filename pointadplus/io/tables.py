@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 
-from ..errors import CloudReadError
+from ..errors import CloudReadError, install_command
 from .formats import RawCloud, check_blank, check_bytes, from_fields, most_inflated, text_table, unit_colors
 
 
@@ -68,7 +68,7 @@ def read_tiff(data: bytes) -> RawCloud:
     try:
         import tifffile  # pyright: ignore[reportMissingImports] - optional
     except ImportError as error:
-        raise CloudReadError("TIFF needs the package tifffile", hint="pip install tifffile") from error
+        raise CloudReadError("TIFF needs the package tifffile", hint=install_command("tiff")) from error
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         page = tiff.pages[0]
         check_bytes(math.prod(page.shape) * page.dtype.itemsize, most_inflated(len(data)), "image")

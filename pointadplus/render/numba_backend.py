@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError
+from ..errors import ConfigError, install_command
 from .drawing import MAX_REACH
 from .splat_size import SplatSize
 from .splatting import Codes
@@ -83,5 +83,5 @@ def _kernels() -> ModuleType:
             where="backend",
             expected="numba 0.60 or newer",
             found=str(error),
-            hint='pip install "pointadplus[numba]"',
+            hint=install_command("numba"),
         ) from error

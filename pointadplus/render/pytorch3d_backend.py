@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..errors import ConfigError
+from ..errors import ConfigError, install_command
 from .soft import Fragments
 from .splatting import Codes, Disc
 
@@ -99,6 +99,6 @@ def _pytorch3d() -> tuple[Any, Any]:
             "PyTorch3D is missing or does not load",
             expected="easypytorch3d 0.7.9.post1 with torch 2.11 or 2.12",
             found=f"{error}, with torch {torch.__version__}",
-            hint='pip install "pointadplus[pytorch3d]"',
+            hint=install_command("pytorch3d"),
         ) from error
     return Pointclouds, rasterize_points

@@ -7,10 +7,10 @@ import os
 import tempfile
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..cloud import PointCloud
 from ..errors import ConfigError
@@ -21,8 +21,33 @@ from .detection import Detection
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# Called after each step of learning with the steps done, all steps, the loss, and the seconds that are left.
-FitProgress = Callable[[int, int, float, float], None]
+T = TypeVar("T")
+
+# Called with a stage of fitting, its steps done, all its steps, and the loss where the stage has one.
+FitProgress = Callable[[str, int, int, float | None], None]
+
+
+def tracked(items: Sequence[T], stage: str, progress: FitProgress | None) -> Iterator[T]:
+    """The items one by one, each told of as a step of the stage when it is done."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if progress is not None:
+            progress(stage, number, len(items), None)
+
+
+def normal_clouds(normals: Iterable[Any], method: str) -> list[PointCloud]:
+    """What a few-shot method learns from, read.
+
+    Raises:
+        ConfigError: no scan given.
+        CloudError: a scan cannot be read.
+    """
+    clouds = [as_cloud(scan) for scan in normals]
+    if not clouds:
+        raise ConfigError(
+            "nothing to learn from", where=f"{method}.fit", expected="at least one normal scan", found="none"
+        )
+    return clouds
 
 
 class AnomalyDetector(ABC):
@@ -52,7 +77,7 @@ class AnomalyDetector(ABC):
 
         Args:
             normals: normal scans of one part; anything that `score` takes.
-            progress: told of each step, by methods that train.
+            progress: told of each step, see `FitProgress`.
         """
         return self
 

@@ -10,7 +10,7 @@ import os
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from ..errors import ConfigError, WeightsError
+from ..errors import ConfigError, WeightsError, install_command
 from ..io.tensors import read_safetensors
 from .detector import AnomalyDetector
 
@@ -33,7 +33,7 @@ def method(name: str) -> type[AnomalyDetector]:
     if not found:
         raise ConfigError(
             "unknown method", where="method", expected=", ".join(method_names()) or "an installed method", found=name,
-            hint="install the package again if it was updated: pip install -e .",
+            hint=f"install the package again if it was updated; {install_command()}",
         )  # fmt: skip
     kind = found[0].load()
     if not (isinstance(kind, type) and issubclass(kind, AnomalyDetector)):

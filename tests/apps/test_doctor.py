@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from pointadplus.apps import cli, doctor
 from pointadplus.clip.store import HOME, named_file, stored_names, stored_weights
 from pointadplus.clip.weights import load_backbone
-from pointadplus.errors import ConfigError, WeightsError
+from pointadplus.errors import ConfigError, WeightsError, install_command
 from tests.small import small_backbone_file
 
 
@@ -61,7 +61,7 @@ def test_an_extra_that_is_missing_is_no_illness(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(doctor, "_EXTRAS", {"some": "no_such_module"})
     found = by_name()["extra some"]
     assert found.state == "missing"
-    assert found.mend == "pip install 'pointadplus[some]'"
+    assert found.mend == install_command("some")
     assert doctor.is_well([found])
 
 

@@ -26,13 +26,13 @@ from pointadplus.apps.batch.ray_engine import STARTS, RayEngine
 from pointadplus.apps.batch.scoring import Engine, Scorer
 from pointadplus.apps.cli.folders import _ScorerInWorker, _settings
 from pointadplus.apps.cli.regions import RegionOptions
-from pointadplus.errors import CloudReadError, ConfigError
+from pointadplus.errors import CloudReadError, ConfigError, install_command
 from tests.heights import MeanHeight, command, write_scan
 
 try:
     import ray.data
 except ImportError:
-    pytest.skip("Ray is not installed: pip install 'pointadplus[ray]'", allow_module_level=True)
+    pytest.skip("Ray is not installed", allow_module_level=True)
 
 # Ray Data sets options of its own that it calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
@@ -276,7 +276,7 @@ def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ConfigError, match="too few workers"):
         RayEngine(lambda: fail(ValueError()), 0)
     monkeypatch.setitem(sys.modules, "ray.data", None)
-    assert "pip install 'pointadplus[ray]'" in refused(root, "--out", out, "--engine", "ray")
+    assert install_command("ray") in refused(root, "--out", out, "--engine", "ray")
     assert not out.exists()
 
 

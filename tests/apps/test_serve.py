@@ -29,7 +29,7 @@ import pointadplus
 from pointadplus.apps import cli
 from pointadplus.apps.serve import ServeConfig, create_app, run
 from pointadplus.cloud import PointCloud
-from pointadplus.errors import CloudError, ConfigError
+from pointadplus.errors import CloudError, ConfigError, install_command
 from pointadplus.io import write_cloud
 from pointadplus.results.calibration import Calibration
 from pointadplus.results.detection import Detection
@@ -569,7 +569,7 @@ def test_without_the_extra(package: str, room: str, monkeypatch: pytest.MonkeyPa
         if name != "pointadplus.apps.serve.config":
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ConfigError, match=re.escape("pip install 'pointadplus[serve]'")):
+    with pytest.raises(ConfigError, match=re.escape(install_command("serve"))):
         run(create_app(MeanHeight()), port=-1)
 
 

@@ -260,11 +260,11 @@ def test_defects_are_found_in_any_pose(part: Part, fitted: MVR) -> None:
 
 
 def test_progress_is_told(part: Part) -> None:
-    told: list[tuple[int, int, float, float]] = []
+    told: list[tuple[str, int, int, float | None]] = []
     detector = MVR(MVRConfig(**{**SMALL, "steps": 3})).fit([part.scan(0).points], lambda *step: told.append(step))
-    assert [step[:2] for step in told] == [(1, 3), (2, 3), (3, 3)]
-    assert [step[2] for step in told] == detector.losses
-    assert told[-1][3] == 0.0 and all(step[3] >= 0 for step in told)
+    learning = [step for step in told if step[0] == "learning"]
+    assert learning == [("learning", step, 3, loss) for step, loss in enumerate(detector.losses, 1)]
+    assert {step[0] for step in told} == {"encoding", "learning"}
 
 
 def test_a_score_is_its_clouds_own(part: Part, fitted: MVR) -> None:

@@ -167,14 +167,14 @@ def one_thread() -> Iterator[None]:
 def test_training_goes_on_with_the_same_numbers(tmp_path: Path) -> None:
     scans, seen, state = [known_scan(0), known_scan(1)], [], torch.get_rng_state()
     whole = train(scans, TINY, progress=lambda *numbers: seen.append(numbers))
-    assert [step for step, *_ in seen] == [1, 2, 3, 4, 5, 6] and seen[-1][3] == 0
+    assert [step[:3] for step in seen] == [("learning", step, 6) for step in range(1, 7)]
     assert torch.equal(state, torch.get_rng_state())
     path = tmp_path / "run.safetensors"
     losses = []
     for stop in (2, 5, None):
         checkpoints = Checkpoints(path, every=1, stop_at=stop)
-        parts = train(scans, TINY, progress=lambda *n: losses.append(n[2]), checkpoints=checkpoints)
-    assert losses == [loss for _, _, loss, _ in seen]
+        parts = train(scans, TINY, progress=lambda *n: losses.append(n[3]), checkpoints=checkpoints)
+    assert losses == [loss for *_, loss in seen]
     for name, value in whole.state_dict().items():
         assert torch.equal(parts.state_dict()[name], value), name
     with pytest.raises(WeightsError, match="another run"):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ...config import check_range
-from ...errors import ConfigError, PointADPlusError
+from ...errors import ConfigError, PointADPlusError, install_command
 from .scoring import Scorer, make_record, relative_name
 
 STARTS = 4  # of a file whose worker dies each time; a worker can also die of something else than the file
@@ -49,9 +49,7 @@ class RayEngine:
         try:
             import ray.data  # noqa: F401
         except ImportError as error:
-            raise ConfigError(
-                "scoring on Ray needs more packages", found=error, hint="pip install 'pointadplus[ray]'"
-            ) from error
+            raise ConfigError("scoring on Ray needs more packages", found=error, hint=install_command("ray")) from error
         if workers is not None:
             check_range(workers, "[1, ∞)", "workers")
         self.load, self.workers = load, workers

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ConfigError
+from ...errors import ConfigError, install_command
 from .config import ServeConfig
 
 if TYPE_CHECKING:
@@ -58,4 +58,4 @@ def run(app: Any, host: str = "127.0.0.1", port: int = 8000, *, ready: Callable[
 
 
 def _missing(error: ModuleNotFoundError) -> ConfigError:
-    return ConfigError("the service needs more packages", found=error, hint="pip install 'pointadplus[serve]'")
+    return ConfigError("the service needs more packages", found=error, hint=install_command("serve"))

@@ -18,7 +18,7 @@ from PIL import Image
 from ...cloud import PointCloud
 from ...data.background import foreground
 from ...data.eyecandies import FOCAL, EyecandiesSample
-from ...errors import CloudWriteError, ConfigError, DatasetError
+from ...errors import CloudWriteError, ConfigError, DatasetError, install_command
 from ...io import write_cloud
 from .depth_scan import DepthCamera, DepthScan, scan_on_table
 from .paint import COLOR_KINDS
@@ -103,7 +103,7 @@ def write_mvtec_3d_ad(root: Path, item: Item, sizes: Sizes) -> None:
     try:
         import tifffile  # pyright: ignore[reportMissingImports] - optional
     except ImportError as error:
-        raise ConfigError("TIFF needs the package tifffile", hint="pip install tifffile") from error
+        raise ConfigError("TIFF needs the package tifffile", hint=install_command("tiff")) from error
     camera = DepthCamera(sizes.image_size, 1.4 * sizes.image_size, (0.0, 12.0), METRES, gaps=True)
     scan, kind = _scan(item, sizes, camera, unit=1.0)
     folder, name = root / item.family / item.split / kind, f"{item.number:03d}"

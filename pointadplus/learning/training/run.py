@@ -15,7 +15,7 @@ import torch
 from ...clip.backbone import Backbone
 from ...clip.weights import load_backbone
 from ...data import Sample, open_dataset
-from ...errors import ConfigError
+from ...errors import ConfigError, install_command
 from ...io.checkpoint import load_checkpoint, save_checkpoint
 from ...zero_shot.detector import ZeroShotConfig, ZeroShotDetector
 from ...zero_shot.model import PointAD, PointADPlus, build_model
@@ -210,7 +210,7 @@ def _accelerator() -> Any:
     try:
         from accelerate import Accelerator
     except ImportError as error:
-        raise ConfigError("training needs accelerate", found=error, hint='pip install "pointadplus[train]"') from error
+        raise ConfigError("training needs accelerate", found=error, hint=install_command("train")) from error
     # Precision is the backbone's own business: similarities stay in float32.
     return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
 
