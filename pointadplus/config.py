@@ -64,11 +64,12 @@ def check_range(value: Any, interval: str, where: str, *, whole: bool = False) -
     """
     low, high, closed_low, closed_high = _bounds(interval)
     kind = Integral if whole else Real  # as NumPy's numbers are, too
+    number: Any
     for number in value if isinstance(value, tuple) else (value,):
         inside = (
             isinstance(number, kind)
             and not isinstance(number, bool)
-            and low <= number <= high
+            and low <= number <= high  # type: ignore[operator] - reals compare
             and (closed_low or number != low)
             and (closed_high or number != high)
         )
@@ -86,7 +87,7 @@ def check_known(value: Any, known: Iterable[str], where: str) -> None:
     """
     names = tuple(known)
     if value not in names:
-        what = f"unknown {where.rpartition('.')[2]}"
+        what = f"unknown {where.rpartition('.')[2].lstrip('-')}"
         *rest, last = map(repr, names)
         raise ConfigError(what, where=where, expected=f"{', '.join(rest)} or {last}" if rest else last, found=value)
 

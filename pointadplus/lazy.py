@@ -65,7 +65,7 @@ def _run(package: ModuleType) -> bool:
                 _run(outer)
             assert package.__spec__ is not None and package.__spec__.loader is not None
             package.__spec__.loader.exec_module(package)
-            package.__class__ = ModuleType
+            package.__class__ = ModuleType  # type: ignore[assignment] - a plain module from now on
         finally:
             package.__dict__.pop("__running__", None)
         return True

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..errors import DatasetError, PointADPlusError
 from . import dataset_names, open_dataset
@@ -65,6 +66,8 @@ def find_dataset(root: str | os.PathLike[str], name: str | None = None) -> Datas
     """
     if name is not None:
         return open_dataset(name, root)
+    if not Path(root).is_dir():
+        raise DatasetError("no such folder", where=root, expected="the folder of a data set")
     reasons = []
     for known in dataset_names():
         try:

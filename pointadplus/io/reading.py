@@ -108,6 +108,8 @@ def read_file(
     """
     path = Path(path)
     suffix = path.suffix.lower()
+    if not path.exists():
+        raise CloudReadError("no such file", where=path, expected="a file", found="nothing")
     if suffix not in extensions:
         raise CloudReadError("unknown extension", where=path, expected=", ".join(extensions), found=suffix or "none")
     data = _read_bytes(path)
@@ -131,8 +133,6 @@ def read_file(
 
 
 def _read_bytes(path: Path) -> bytes:
-    if not path.exists():
-        raise CloudReadError("no such file", where=path, expected="a file", found="nothing")
     if not path.is_file():  # a folder; a pipe or a device would block or never end
         raise CloudReadError("not a file", where=path, expected="a file", found="a folder or a device")
     try:

@@ -392,8 +392,9 @@ def test_refusals(scans: Path, whole: bytes, tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be written"):
         Journal(tmp_path / "file" / JOURNAL, SETTINGS)
-    with pytest.raises(ConfigError, match="not a folder"):
-        list(find_files(tmp_path / "none", (".xyz",)))
+    for name, message in (("none", "no such folder"), ("file", "not a folder")):
+        with pytest.raises(ConfigError, match=message):
+            list(find_files(tmp_path / name, (".xyz",)))
     with pytest.raises(ConfigError, match="cannot be read"):
         list(read_records(tmp_path / "none"))
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +23,9 @@ from pointadplus.errors import WeightsError
 from pointadplus.io import read_cloud, write_cloud
 from pointadplus.results.detection import Detection
 from pointadplus.results.detector import AnomalyDetector
+from tests.heights import command, write_scan
+
+ROOT = Path(__file__).parents[2]
 
 
 class HeightDetector(AnomalyDetector):
@@ -254,7 +260,104 @@ def test_demo_makes_scores_and_reports(tmp_path: Path) -> None:
 
 
 def test_version_and_help() -> None:
-    assert run("version").out == f"{__version__}\n"
+    assert run("--version").out == f"{__version__}\n"
     text = run("--help").out
-    for command in ("score", "render", "evaluate", "demo", "version"):
-        assert command in text
+    assert run("-h").out == text and "completion" in text
+    for name in ("score", "render", "evaluate", "demo"):
+        assert name in text
+        assert run(name, "-h").out == run(name, "--help").out
+    panels = ("Results", "Regions", "Detector and decision", "Folders alone", "Talk")
+    places = [run("score", "-h").out.index(f" {panel} ") for panel in panels]
+    assert places == sorted(places)
+
+
+def test_a_shell_can_complete_commands_and_options() -> None:
+    """What bash asks when TAB is pressed: of this program, with the words so far."""
+    code = "from pointadplus.apps.cli import app; app(prog_name='pointadplus')"
+    for words, expected in (("pointadplus sc", "score"), ("pointadplus score --regions-", "--regions-csv")):
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "_POINTADPLUS_COMPLETE": "complete_bash"}
+        environment |= {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        )
+        assert expected in done.stdout.split(), done.stderr
+
+
+def test_quiet_and_verbose(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """-q leaves results and errors; -v adds a scan's size and time, and the place in the code where an error arose."""
+    low, boom, table = scans / "low.ply", scans / "boom.ply", tmp_path / "regions.csv"
+    usual = run("score", low, boom, "--regions-csv", table)
+    assert "no region" in usual.err and "Traceback" not in usual.err
+    still = run("score", low, boom, "--regions-csv", table, "-q")
+    assert still.out == usual.out and still.err.splitlines() == [f"error: {boom}: RuntimeError: an allocation failed"]
+    loud = run("score", low, boom, "--regions-csv", table, "--verbose")
+    assert loud.out == usual.out and f"{low}: 3 points, 0 dropped, 1.00 s" in loud.err
+    assert "Traceback" in loud.err and "in score_cloud" in loud.err
+    refused = run("evaluate", "--dataset", "folder", "--root", tmp_path / "none", "-v")
+    assert "Traceback" in refused.err and refused.err.splitlines()[-1].startswith("error: ")
+    write_scan(tmp_path / "folder" / "a.ply", 0.5)
+    for option, expected in ((), True), (("-q",), False):
+        folder = command(monkeypatch, "score", tmp_path / "folder", "--out", tmp_path / "run", *option)
+        assert folder.code == 0 and ("scored now" in folder.err) == expected
+
+
+@pytest.mark.parametrize("line", [
+    "score SCAN --out BAD/x.jsonl", "score SCAN --report BAD/x.html", "score SCAN --points BAD/p",
+    "score SCAN --out FOLDER",
+    "score SCAN --regions-csv BAD/x.csv", "score SCAN --regions-ply BAD/p", "score FOLDER --out BAD/run",
+    "score FOLDER --out OUT --report BAD/x.html", "calibrate --normals FOLDER --out BAD/c.json",
+    "render SCAN --out BAD/x.png",
+    "fit --normals SCAN --out BAD/part.safetensors", "fit --normals SCAN --out FOLDER", "demo --out BAD/demo",
+    "evaluate --dataset folder --root FOLDER --out BAD/x.json", "weights export-onnx --out BAD/x.onnx",
+])  # fmt: skip
+def test_what_cannot_be_written_is_refused_before_the_work(
+    line: str, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`BAD` is a file where a folder is needed: one line, and neither weights nor scans are read."""
+    (tmp_path / "file").touch()
+    places = {"SCAN": scans / "low.ply", "FOLDER": scans, "OUT": tmp_path / "out"}
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr(cli, "_detector", refuse)
+    for place in ("io.read_cloud", "clip.weights.load_backbone", "data.open_dataset"):
+        monkeypatch.setattr(f"pointadplus.{place}", refuse)
+    result = run(*(places.get(word, word.replace("BAD", str(tmp_path / "file"))) for word in line.split()))
+    assert result.code == 1 and result.out == "" and len(result.err.splitlines()) == 1, result.err
+    assert result.err.startswith("error: ") and ("cannot be" in result.err or "a folder stands" in result.err)
+
+
+def test_a_folder_that_is_missing_is_called_missing(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    for line in (
+        "score GONE", "score GONE --out RUN --watch", "fit --normals GONE --out RUN", "calibrate --normals GONE",
+        "render GONE", "evaluate --dataset folder --root GONE", "datasets check GONE",
+    ):  # fmt: skip
+        result = run(*line.replace("GONE", str(gone)).replace("RUN", str(tmp_path / "run")).split())
+        assert result.code == 1 and f"{gone}: no such f" in result.err, (line, result.err)
+
+
+def test_fit_shows_what_it_does(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every few-shot method tells its steps, and the bar is given them."""
+    told: list[tuple[object, ...]] = []
+
+    @contextmanager
+    def bar() -> Iterator[Callable[..., None]]:
+        yield lambda *step: told.append(step)
+
+    monkeypatch.setattr("pointadplus.apps.cli.fit.stage_bar", bar)
+    generator = torch.Generator().manual_seed(0)
+    (tmp_path / "good").mkdir()
+    for number in range(3):
+        points = torch.rand(300, 3, generator=generator) * torch.tensor([3.0, 2.0, 1.0])
+        write_cloud(tmp_path / "good" / f"{number}.ply", PointCloud.create(points))
+    for method, stages in (
+        ("surface-deviation", ["reading", "aligning", "comparing"]),
+        ("fpfh-memory-bank", ["reading", "describing"]),
+    ):
+        told.clear()
+        result = run("fit", "--normals", tmp_path / "good", "--out", tmp_path / "part.safetensors", "--method", method)
+        assert result.code == 0, result.err
+        assert list(dict.fromkeys(step[0] for step in told)) == stages
+        assert all(1 <= done <= total for _, done, total, _ in told) and told[-1][1] == told[-1][2]

@@ -12,6 +12,14 @@ from pathlib import Path
 from ...errors import ConfigError
 
 
+def check_folder(root: Path) -> None:
+    """Raise `ConfigError` where there is no such folder, or something else."""
+    if not root.exists():
+        raise ConfigError("no such folder", where=root, expected="a folder of scans")
+    if not root.is_dir():
+        raise ConfigError("not a folder", where=root, expected="one folder of scans, and nothing else", found="a file")
+
+
 def find_files(root: Path, suffixes: Collection[str], *, but: Path | None = None) -> Iterator[Path]:
     """Files below a folder with one of these suffixes (lower case), in the order of their paths.
 
@@ -21,8 +29,7 @@ def find_files(root: Path, suffixes: Collection[str], *, but: Path | None = None
     Raises:
         ConfigError: `root` is no folder.
     """
-    if not root.is_dir():
-        raise ConfigError("not a folder", where=root, expected="a folder of scans", found="something else, or nothing")
+    check_folder(root)
     avoided = None if but is None else but.resolve()
 
     def below(folder: Path) -> Iterator[Path]:

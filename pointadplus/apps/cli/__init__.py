@@ -10,9 +10,21 @@ import typer
 
 from ... import __version__
 from .datasets import datasets
-from .folders import EngineName, FolderOptions, Workers, calibrate_on, score_folder
+from .folders import FolderOptions, calibrate_on, score_folder
+from .options import (
+    CalibrationFile,
+    EngineName,
+    Files,
+    Threshold,
+    Weights,
+    Words,
+    Workers,
+    of_folders,
+    of_regions,
+    result,
+)
 from .output import (
-    make_folder,
+    check_outputs,
     named_folder,
     progress_bar,
     refuse_overwriting,
@@ -21,54 +33,61 @@ from .output import (
     whole_number,
     write_text,
 )
-from .regions import RegionOptions, Words, split_words
+from .regions import RegionOptions, split_words
 from .score import FileOptions, score_files
 from .serve import Host, MaxBytes, MaxPoints, Port, Queue, ServeConfig, Timeout, serve_with
+from .verbosity import command
 from .weights import weights as weights_commands
 
 # Rooms that pull in torch are imported inside the commands, so that --help answers at once.
 if TYPE_CHECKING:
     from ...results.detector import AnomalyDetector
 
+HELP = {"help_option_names": ["-h", "--help"]}
+
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Find and locate anomalies in point clouds and meshes."
+    no_args_is_help=True, context_settings=HELP, help="Find and locate anomalies in point clouds and meshes."
 )
 app.add_typer(datasets, name="datasets")
 app.add_typer(weights_commands, name="weights")
 
-Files = Annotated[
-    list[Path], typer.Argument(help="Clouds or meshes: pcd, ply, xyz, csv, npy, obj, stl, ...; or one folder of them.")
-]
-Weights = Annotated[
-    str, typer.Option("--weights", "--model", help="'embedded', or a file that `train` or `fit` wrote.")
-]
 
-CalibrationFile = Annotated[Path | None, typer.Option(help="What `calibrate` wrote: p-values and verdicts.")]
-Threshold = Annotated[
-    float | None, typer.Option(min=0.0, help="Point score of a region; the calibrated one, or 0.5, if left out.")
-]
+def _print_version(wanted: bool) -> bool:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+    return wanted
 
 
-@app.command()
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find and locate anomalies in point clouds and meshes."""
+
+
+@command(app)
 def score(
     files: Files,
     out: Annotated[
-        Path | None, typer.Option(help="Write one JSON line a file, as it is scored; of a folder: the folder for them.")
+        Path | None, result(help="Write one JSON line a file, as it is scored; of a folder: the folder for them.")
     ] = None,
-    points: Annotated[Path | None, typer.Option(help="Write each cloud with its scores as PLY here.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write an HTML report; of a folder, of its 20 highest.")] = None,
-    weights: Weights = "embedded",
-    profile: Annotated[bool, typer.Option(help="Print each stage's share of the time.")] = False,
-    calibration: CalibrationFile = None,
-    regions: Annotated[bool, typer.Option("--regions", help="Measure anomalous regions, into the JSON lines.")] = False,
-    regions_csv: Annotated[Path | None, typer.Option(help="Write a table of the regions, a row each.")] = None,
-    regions_ply: Annotated[Path | None, typer.Option(help="Write each cloud, painted by region, as PLY here.")] = None,
+    points: Annotated[Path | None, result(help="Write each cloud with its scores as PLY here.")] = None,
+    report: Annotated[Path | None, result(help="Write an HTML report; of a folder, of its 20 highest.")] = None,
+    profile: Annotated[bool, result("--profile", help="Print each stage's share of the time.")] = False,
+    regions: Annotated[bool, of_regions("--regions", help="Measure regions, into the JSON lines.")] = False,
+    regions_csv: Annotated[Path | None, of_regions(help="Write a table of the regions, a row each.")] = None,
+    regions_ply: Annotated[Path | None, of_regions(help="Write each cloud, painted by region, as PLY here.")] = None,
     threshold: Threshold = None,
     words: Words = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on with what comes into the folder.")] = False,
-    settle: Annotated[float, typer.Option(help="Seconds that a file must stay as it is, to be watched.")] = 2.0,
-    verify: Annotated[bool, typer.Option("--verify", help="Of a folder: compare contents, not times.")] = False,
-    retry: Annotated[bool, typer.Option("--retry", help="Of a folder: score again what failed before.")] = False,
+    weights: Weights = "embedded",
+    calibration: CalibrationFile = None,
+    watch: Annotated[bool, of_folders("--watch", help="Go on with what comes into the folder.")] = False,
+    settle: Annotated[float, of_folders(help="Seconds that a file must stay as it is, to be watched.")] = 2.0,
+    verify: Annotated[bool, of_folders("--verify", help="Compare contents, not times.")] = False,
+    retry: Annotated[bool, of_folders("--retry", help="Score again what failed before.")] = False,
     engine: EngineName = "local",
     workers: Workers = None,
 ) -> None:
@@ -92,13 +111,14 @@ def score(
         if folder is not None:
             refuse_overwriting(files, folder, option)
     with reported_errors():
+        check_outputs(files=[out, report, regions_csv], folders=[points, regions_ply])
         detector = _calibrated(weights, calibration)
         good = score_files(detector, files, wanted, FileOptions(out, points, report, profile))
     if not good:
         raise typer.Exit(1)
 
 
-@app.command()
+@command(app)
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
@@ -117,7 +137,7 @@ def serve(
         serve_with(_calibrated(weights, calibration), config, host, port)
 
 
-@app.command()
+@command(app)
 def fit(
     normals: Annotated[list[Path], typer.Option(help="A folder of normal scans of one part, or a scan; repeatable.")],
     out: Annotated[Path, typer.Option(help="The file to write, for `score --model`.")],
@@ -133,7 +153,7 @@ def fit(
         fit_on(few_shot_detector(method, config), normals, out)
 
 
-@app.command()
+@command(app)
 def calibrate(
     normals: Annotated[Path, typer.Option(help="Folder of normal scans that the detector was not fitted on.")],
     out: Annotated[Path, typer.Option(help="The JSON file to write.")] = Path("calibration.json"),
@@ -142,11 +162,11 @@ def calibrate(
 ) -> None:
     """Find from normal scans when a score is an alarm, and say what can be promised."""
     with reported_errors():
-        good = calibrate_on(_detector(weights), normals, out, false_alarm_rate)
+        good = calibrate_on(partial(_detector, weights), normals, out, false_alarm_rate)
     raise typer.Exit(0 if good else 1)
 
 
-@app.command()
+@command(app)
 def render(
     file: Annotated[Path, typer.Argument(help="A cloud or a mesh.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The picture to write, .png or .jpg.")] = Path("views.png"),
@@ -160,12 +180,13 @@ def render(
     from ...render import RenderConfig, save_contact_sheet
 
     with reported_errors():
+        check_outputs(files=[out])
         config = RenderConfig(views=views, image_size=size, supersample=supersample)
         save_contact_sheet(read_mesh(file) if mesh else read_cloud(file), out, config)
     typer.echo(out)
 
 
-@app.command()
+@command(app)
 def evaluate(
     dataset: Annotated[str, typer.Option(help="Layout of the data, see `datasets list`.")],
     root: Annotated[Path, typer.Option(help="Folder of the data set.")],
@@ -184,12 +205,13 @@ def evaluate(
     from .fit import few_shot_detector
 
     with reported_errors():
+        check_outputs(files=[out])
         data = open_dataset(dataset, root)
         detector = _detector(weights) if method == "zero-shot" else few_shot_detector(method, config)
         wanted = None if categories is None else [name.strip() for name in categories.split(",")]
         with progress_bar() as progress:
             task = progress.add_task("evaluating", total=None)
-            result = run(
+            measured = run(
                 detector,
                 data,
                 categories=wanted,
@@ -197,11 +219,11 @@ def evaluate(
                 progress=lambda done, total, _: progress.update(task, completed=done, total=total),
             )
         if out is not None:
-            write_text(out, result.to_json() + "\n")
-    typer.echo(result.to_markdown())
+            write_text(out, measured.to_json() + "\n")
+    typer.echo(measured.to_markdown())
 
 
-@app.command()
+@command(app)
 def train(
     config: Annotated[Path, typer.Argument(help="TOML of a TrainConfig.", show_default=False)],
     run: Annotated[Path, typer.Option(help="Folder for checkpoint, log and result; a killed run goes on there.")],
@@ -213,10 +235,11 @@ def train(
     from ...learning.training.run import train as learn
 
     with reported_errors(), stage_bar() as report:
+        check_outputs(folders=[run, *([] if cache is None else [cache])])
         typer.echo(learn(read_toml(TrainConfig, config), run, cache=cache, report=report))
 
 
-@app.command()
+@command(app)
 def protocol(
     config: Annotated[Path, typer.Argument(help="TOML of a TrainConfig; its data are replaced.", show_default=False)],
     train_on: Annotated[list[str], typer.Option(help="DATASET:CLASS,CLASS; once for each model.")],
@@ -232,16 +255,17 @@ def protocol(
     from ...learning.training.config import TrainConfig
 
     with reported_errors(), stage_bar() as report:
+        check_outputs(folders=[out])
         learnt, scored = ([Source.parse(text) for text in texts] for texts in (train_on, test_on))
         roots: dict[str, str | Path] = dict(named_folder(text) for text in root)
         numbers = [whole_number(text) for text in seeds.split(",")]
         base = read_toml(TrainConfig, config)
-        result = run_protocol(base, learnt, scored, roots, out, seeds=numbers, rgb=rgb, report=report)
-        write_text(out / "protocol.json", result.to_json() + "\n")
-    typer.echo(result.to_markdown())
+        table = run_protocol(base, learnt, scored, roots, out, seeds=numbers, rgb=rgb, report=report)
+        write_text(out / "protocol.json", table.to_json() + "\n")
+    typer.echo(table.to_markdown())
 
 
-@app.command()
+@command(app)
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the scans and the report.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Which objects; 5 is a clear case.")] = 5,
@@ -255,7 +279,7 @@ def demo(
     pair = sample_pair(seed, CorpusConfig(families=HELD_OUT))
     files = [out / "healthy.ply", out / f"damaged-{pair[1].kind}.ply"]
     with reported_errors():
-        make_folder(out)
+        check_outputs(folders=[out])
         for thing, file in zip(pair, files, strict=True):
             write_cloud(file, PointCloud.create(thing.points))
     typer.echo(f"a {pair[0].caption}, healthy and with a defect ({pair[1].kind}), of a family that training never saw")
@@ -264,7 +288,7 @@ def demo(
     typer.echo(f"report: {report}")
 
 
-@app.command()
+@command(app)
 def doctor() -> None:
     """Look at versions, devices, weights and extras, and say what is missing and the command that mends it.
 
@@ -279,12 +303,6 @@ def doctor() -> None:
         typer.echo(f"{finding.state:8s}{finding.what}: {finding.found}{mend}")
     if not is_well(findings):
         raise typer.Exit(1)
-
-
-@app.command()
-def version() -> None:
-    """Print the version."""
-    typer.echo(__version__)
 
 
 def _detector(weights: str) -> AnomalyDetector:

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from .output import progress_bar, reported_errors
+from .verbosity import command
 
 datasets = typer.Typer(no_args_is_help=True, help="Labelled data sets on disk.")
 
 
-@datasets.command("list")
+@command(datasets, "list")
 def list_datasets() -> None:
     """Print the layouts that can be read."""
     from ...data import dataset_names
@@ -20,7 +21,7 @@ def list_datasets() -> None:
     typer.echo("\n".join(dataset_names()))
 
 
-@datasets.command()
+@command(datasets)
 def check(
     root: Annotated[Path, typer.Argument(help="Folder of the data set.", show_default=False)],
     dataset: Annotated[str | None, typer.Option(help="Layout of the data; found out if left out.")] = None,
@@ -38,7 +39,7 @@ def check(
         raise typer.Exit(1)
 
 
-@datasets.command()
+@command(datasets)
 def make(
     root: Annotated[Path, typer.Argument(help="Folder to write to, empty or not there yet.", show_default=False)],
     seed: Annotated[int, typer.Option(help="Decides every object.")] = 0,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ...errors import ConfigError
-from .output import loss_bar, make_folder, printable
+from .output import check_outputs, printable, stage_bar
 
 if TYPE_CHECKING:
     from ...results.detector import AnomalyDetector
@@ -42,11 +42,18 @@ def fit_on(detector: AnomalyDetector, normals: list[Path], out: Path) -> None:
     from ...io import READABLE, read_cloud
     from ..batch.folder import find_files
 
+    check_outputs(files=[out])
+    missing = [path for path in normals if not path.exists()]
+    if missing:
+        raise ConfigError("no such file or folder", where=missing[0], expected="normal scans, or a folder of them")
     files = [file for path in normals for file in (find_files(path, READABLE) if path.is_dir() else [path])]
     if not files:
         raise ConfigError("no scan to learn from", where="--normals", expected="clouds or meshes", found="none")
-    make_folder(out.parent)
-    with loss_bar() as progress:
-        detector.fit([read_cloud(file) for file in files], progress)
+    with stage_bar() as progress:
+        clouds = []
+        for number, file in enumerate(files, 1):
+            clouds.append(read_cloud(file))
+            progress("reading", number, len(files), None)
+        detector.fit(clouds, progress)
     detector.save(out)
     typer.echo(f"{type(detector).__name__} of {len(files)} normal scans: {printable(out)}")

@@ -10,27 +10,22 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ...config import check_known
 from ...errors import ConfigError
 from ...results.record import json_record
-from .output import one_line, printable, progress_bar, score_line
+from .output import check_outputs, one_line, printable, progress_bar, score_line
 from .regions import RegionOptions, region_records, region_rows
+from .verbosity import note, trace
 
 if TYPE_CHECKING:
     from ...results.detection import Detection
     from ...results.detector import AnomalyDetector
     from ..batch import Batch, Summary
     from ..batch.scoring import Scorer
-
-EngineName = Annotated[
-    str, typer.Option(help="Of a folder: local, in this process; or ray, on the workers of a Ray, here or RAY_ADDRESS.")
-]
-Workers = Annotated[int | None, typer.Option(min=1, help="Of --engine ray: processes; as many as CPUs if left out.")]
-
 
 SHOWN = 20  # scans of a folder on its report
 
@@ -123,11 +118,10 @@ def score_folder(
     """
     from ...io import READABLE
     from ..batch import JOURNAL, Batch
-    from ..batch.folder import find_files, watch_files
+    from ..batch.folder import check_folder, find_files, watch_files
 
-    if not root.is_dir():
-        raise ConfigError("not a folder", where=root, expected="one folder of scans, and nothing else")
-
+    check_folder(root)
+    check_outputs(files=[options.report, regions.table], folders=[out, regions.clouds])
     detector = load()
     regions.check(detector, options.report)
     settings = _settings(detector, regions)
@@ -161,14 +155,12 @@ def score_folder(
             _tabulate(batch, out / JOURNAL, regions)
         if options.report is not None:
             _report(detector, root, [path for path, _ in batch.summary(SHOWN).highest], options.report, regions)
-        typer.echo(
-            f"{_in_words(summary)}; {now} scored now, {batch.kept} as before: {printable(out / JOURNAL)}", err=True
-        )
+        note(f"{_in_words(summary)}; {now} scored now, {batch.kept} as before: {printable(out / JOURNAL)}")
     return summary.failed == 0
 
 
-def calibrate_on(detector: AnomalyDetector, normals: Path, out: Path, rate: float) -> bool:
-    """Calibrate on a folder's scans and write the calibration; True if every scan could be read.
+def calibrate_on(load: Callable[[], AnomalyDetector], normals: Path, out: Path, rate: float) -> bool:
+    """Calibrate a detector on a folder's scans and write the calibration; True if every scan could be read.
 
     Raises:
         ConfigError: no scan could be scored, a rate out of range, or nothing can be written.
@@ -177,6 +169,7 @@ def calibrate_on(detector: AnomalyDetector, normals: Path, out: Path, rate: floa
     from ...results.calibration import Calibration
     from ..batch.folder import find_files
 
+    check_outputs(files=[out])
     failed = 0
 
     def scored(files: Iterable[Path]) -> Iterator[tuple[float, float]]:
@@ -187,9 +180,11 @@ def calibrate_on(detector: AnomalyDetector, normals: Path, out: Path, rate: floa
                 yield detection.object_score, detection.peak_score
             except Exception as error:  # whatever is wrong with one file, the others are scored
                 failed += 1
+                trace()
                 print(f"error: {one_line(error, file)}", file=sys.stderr)
 
     files = list(find_files(normals, READABLE))
+    detector = load()
     with progress_bar() as progress:
         tracked = progress.track(files, description="calibrating")
         calibration = Calibration.of(scored(tracked), rate, detector.fingerprint())

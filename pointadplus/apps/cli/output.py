@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ...errors import ConfigError, PointADPlusError
+from .verbosity import quiet, trace
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -33,6 +35,25 @@ def write_scores(detection: Detection, path: Path) -> None:
 
     make_folder(path.parent)
     write_cloud(path, detection.cloud, scores=detection.valid_scores)
+
+
+def check_outputs(files: Iterable[Path | None] = (), folders: Iterable[Path | None] = ()) -> None:
+    """See to it, before any work, that files can be written and folders written into; None is passed over.
+
+    Raises:
+        ConfigError: one cannot.
+    """
+    for file in files:
+        if file is not None and file.is_dir():
+            raise ConfigError("a folder stands where a file is to be written", where=file, hint="choose another name")
+    wanted = [file.parent for file in files if file is not None]
+    for folder in [*wanted, *(each for each in folders if each is not None)]:
+        make_folder(folder)
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise ConfigError("the folder cannot be written to", where=folder, found=error.strerror or error) from error
 
 
 def make_folder(path: Path) -> None:
@@ -110,23 +131,16 @@ def whole_number(text: str) -> int:
 
 
 @contextmanager
-def stage_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for whichever stage reports."""
+def stage_bar() -> Iterator[Callable[..., None]]:
+    """A bar for whichever stage reports: its steps done, all of them, and the loss where there is one."""
     with progress_bar() as progress:
         task = progress.add_task("", total=None)
-        yield lambda stage, done, total: progress.update(task, description=stage, completed=done, total=total)
 
+        def report(stage: str, done: int, total: int, loss: float | None = None) -> None:
+            told = stage if loss is None else f"{stage}, loss {loss:.4f}"
+            progress.update(task, description=told, completed=done, total=total)
 
-@contextmanager
-def loss_bar() -> Iterator[Callable[[int, int, float, float], None]]:
-    """A bar for training: steps, time left, and the loss of the last step."""
-    with progress_bar() as progress:
-        task = progress.add_task("learning", total=None)
-
-        def show(done: int, total: int, loss: float, seconds_left: float) -> None:
-            progress.update(task, description=f"learning, loss {loss:.4f}", completed=done, total=total)
-
-        yield show
+        yield report
 
 
 @contextmanager
@@ -135,6 +149,7 @@ def reported_errors() -> Iterator[None]:
     try:
         yield
     except PointADPlusError as error:
+        trace()
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
 
@@ -147,6 +162,5 @@ def progress_bar() -> Progress:
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     # With stdout a file or a pipe, redirecting it would send the scores to the terminal instead.
-    return Progress(
-        *columns, console=console, transient=True, disable=not sys.stderr.isatty(), redirect_stdout=sys.stdout.isatty()
-    )
+    unseen = quiet() or not sys.stderr.isatty()
+    return Progress(*columns, console=console, transient=True, disable=unseen, redirect_stdout=sys.stdout.isatty())

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError
 from .output import make_folder
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from ...results.detector import AnomalyDetector
 
 Records = list[dict[str, Any]]
-Words = Annotated[str | None, typer.Option(help="Such as dented,pierced: each region gets the nearest.")]
 
 
 def split_words(words: str | None) -> tuple[str, ...] | None:

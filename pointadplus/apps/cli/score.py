@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...results.record import json_record
-from .output import json_lines, one_line, print_profile, progress_bar, score_line, write_scores
+from .output import json_lines, one_line, print_profile, printable, progress_bar, score_line, write_scores
 from .regions import RegionOptions, region_records, region_rows
+from .verbosity import detail, note, trace
 
 if TYPE_CHECKING:
     from ...results.detection import Detection
@@ -50,10 +51,13 @@ def score_files(detector: AnomalyDetector, files: list[Path], regions: RegionOpt
                 record = json_record(file, detection, region_records(detection, detector, regions, f"{file.stem}.ply"))
             except Exception as error:  # whatever is wrong with one file, the others are scored
                 failed += 1
+                trace()
                 print(f"error: {one_line(error, file)}", file=sys.stderr)
                 write_record({"path": str(file), "error": one_line(error, file)})
                 continue
             print(score_line(file, record), flush=True)
+            taken, size = sum(detection.seconds.values()), len(detection.cloud)
+            detail(f"{printable(file)}: {size:,} points, {detection.dropped:,} dropped, {taken:.2f} s")
             write_record(record)
             write_rows(str(file), record.get("regions"))
             found += len(record.get("regions", ()))
@@ -62,7 +66,7 @@ def score_files(detector: AnomalyDetector, files: list[Path], regions: RegionOpt
             if options.report is not None:
                 shown.append(detection)
     if regions.wanted and found == 0 and failed < len(files):
-        print("no region: no five points together reach the threshold; --threshold lowers it", file=sys.stderr)
+        note("no region: no five points together reach the threshold; --threshold lowers it")
     if options.report is not None and shown:
         from ...report import write_report
 

@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from .output import printable, reported_errors
+from .output import check_outputs, printable, reported_errors
+from .verbosity import command
 
 weights = typer.Typer(no_args_is_help=True, help="Weights of backbones: embedded, from the hub, and your own.")
 
 _OPENAI = ("ViT-B-32", "ViT-B-16", "ViT-L-14", "ViT-L-14-336")  # of which open_clip knows safetensors on the hub
 
 
-@weights.command("list")
+@command(weights, "list")
 def list_weights() -> None:
     """Print what there is: name, digest or file, and whether it lies on this machine. No network is used."""
     from ...clip.store import stored_names
@@ -30,7 +31,7 @@ def list_weights() -> None:
             typer.echo(f"hub:{name}\t{state}\t{'/'.join(hub_file(name))}")
 
 
-@weights.command()
+@command(weights)
 def pull(
     name: Annotated[str, typer.Argument(help="An architecture of open_clip, such as ViT-L-14-336.")],
     pretrained: Annotated[str, typer.Option(help="open_clip's tag of the weights.")] = "openai",
@@ -43,7 +44,7 @@ def pull(
     typer.echo(f"hub:{name.removeprefix('hub:')}\tdigest {backbone.digest}")
 
 
-@weights.command("import")
+@command(weights, "import")
 def import_weights(
     file: Annotated[Path, typer.Argument(help="A safetensors file: ours, or an open_clip state dict.")],
     name: Annotated[str, typer.Option(help="What to call it: `backbone=NAME` finds it from then on.")],
@@ -67,7 +68,7 @@ def import_weights(
     typer.echo(f"{name}\tdigest {backbone.digest}\t{printable(target)}")
 
 
-@weights.command("export-onnx")
+@command(weights, "export-onnx")
 def export_onnx(
     out: Annotated[Path, typer.Option(help="The ONNX file to write.")],
     backbone: Annotated[str, typer.Option(help="'embedded', 'hub:NAME', an imported name or a file.")] = "embedded",
@@ -77,6 +78,7 @@ def export_onnx(
     from ...clip.weights import load_backbone
 
     with reported_errors():
+        check_outputs(files=[out])
         loaded = load_backbone(backbone)
         export_image_tower(loaded, out)
     typer.echo(f"{printable(out)}\tdigest {loaded.digest}")
