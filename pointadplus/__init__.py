@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .results.detection import Detection
     from .results.detector import AnomalyDetector
     from .results.regions import Region
+    from .results.snapshot import best_view
     from .zero_shot.detector import ZeroShotDetector
-    from .zero_shot.explanation import best_view
     from .zero_shot.words import named_regions
 
 __version__ = "0.1.0"
@@ -36,7 +36,7 @@ _HOMES = {
     "Region": "results.regions",
     "TriangleMesh": "io",
     "ZeroShotDetector": "zero_shot.detector",
-    "best_view": "zero_shot.explanation",
+    "best_view": "results.snapshot",
     "named_regions": "zero_shot.words",
     "read_cloud": "io",
     "read_mesh": "io",

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .errors import CloudError
+from .text import counted, html_table, named, rounded
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Normalization:
         return (points.double() * self.scale + self.center).float()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PointCloud:
     """A cloud of N finite points, with where each came from.
 
@@ -170,6 +171,31 @@ class PointCloud:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def __repr__(self) -> str:
+        """One line: how many points, how large, what is beside them, and the file's name; no tensors."""
+        grid = [] if self.grid is None else [f"grid {self.grid[0]} × {self.grid[1]}"]
+        beside = [name for name in ("normals", "colors") if getattr(self, name) is not None]
+        parts = [*counted(len(self), self.dropped), self._sides(), *beside, *grid, *named(self.source)]
+        return f"PointCloud({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        """The same as a table, which Jupyter shows; `Detection` has a picture besides."""
+        has = {name: "no" if getattr(self, name) is None else "yes" for name in ("normals", "colors")}
+        rows = {
+            "file": self.source,
+            "points": f"{len(self):,}",
+            "dropped": f"{self.dropped:,} rows" if self.dropped else None,
+            "extents": self._sides(),
+            **has,
+            "grid": None if self.grid is None else f"{self.grid[0]} × {self.grid[1]}",
+        }
+        return html_table((name, value) for name, value in rows.items() if value)
+
+    def _sides(self) -> str:
+        """The sides of the bounding box along x, y and z; of far-away clouds, too, without their place."""
+        low, high = (corner.double() for corner in self.points.aminmax(dim=0))
+        return " × ".join(map(rounded, (high - low).tolist()))
 
     @property
     def dropped(self) -> int:

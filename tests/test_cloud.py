@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from pointadplus.cloud import Normalization, PointCloud
 from pointadplus.errors import CloudError
+from pointadplus.text import rounded
 
 
 @pytest.mark.parametrize("given_as", [np.float64, np.float32, np.int16, torch.float64, torch.float32, list])
@@ -164,3 +167,47 @@ def test_the_constructor_refuses(fields: dict[str, object], message: str) -> Non
         object.__setattr__(cloud, name, value)
     with pytest.raises(CloudError, match=message):
         cloud.__post_init__()
+
+
+def test_a_cloud_in_one_line() -> None:
+    points = torch.tensor([[0.0, 0, 0], [12.34, 4.5, 1234.6]]).repeat(2, 1)
+    assert repr(PointCloud.create(points)) == "PointCloud(4 points, 12.3 × 4.5 × 1,235)"
+    scan = torch.full((2, 3, 3), float("nan"))
+    scan[0, :2] = points[:2] + 1e6  # to sixteenths
+    whole = PointCloud.create(scan, normals=torch.ones(6, 3), colors=torch.ones(6, 3), source="a/b/scan.ply")
+    assert repr(whole).startswith("PointCloud(2 points, 4 dropped, 12.3 × 4.5 × 1,235, normals, colors, grid 2 × 3, ")
+    assert repr(whole).endswith("'scan.ply')")
+    assert repr(PointCloud.create(torch.ones(1, 3))) == "PointCloud(1 point, 0 × 0 × 0)"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_a_repr_is_of_any_cloud(dtype: torch.dtype) -> None:
+    points = torch.tensor([[-3e4, 0, 0], [3e4, 1e-5, 2]], dtype=dtype)
+    hostile = PointCloud.create(points, source="\n\udcff" + "x" * 500)
+    assert repr(hostile).isprintable() and len(repr(hostile)) < 150
+    largest = PointCloud.create(torch.tensor([[-3e38, 0, 0], [3e38, 0, 0]]))
+    assert "6e+38 × 0 × 0" in repr(largest)
+
+
+def test_a_cloud_as_a_table() -> None:
+    cloud = PointCloud.create(torch.eye(3), colors=torch.eye(3), source="<b>a & b\x00\udcff.ply")
+    text = cloud._repr_html_()
+    assert re.findall("<t[hd] [^>]*>([^<]*)<", text) == [
+        "file", "&lt;b&gt;a &amp; b\ufffd\ufffd.ply", "points", "3", "extents", "1 × 1 × 1", "normals", "no",
+        "colors", "yes",
+    ]  # fmt: skip
+    assert set(re.findall("</?([a-z]+)", text)) == {"table", "tr", "th", "td"}
+    assert "color:" not in text
+    points = torch.cat([torch.full((1199, 3), float("nan")), torch.ones(1, 3)]).view(30, 40, 3)
+    assert ">1,199 rows<" in PointCloud.create(points)._repr_html_()
+    assert ">30 × 40<" in PointCloud.create(points)._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (-0.0, "0"), (99.96, "100"), (999.6, "1,000"), (-1.4834, "−1.48"), (0.00012345, "0.000123"),
+     (1234567.8, "1,234,568"), (2e12, "2e+12"), (float("nan"), "nan"), (float("-inf"), "−inf"),
+     (np.float16(0.5), "0.5")],
+)  # fmt: skip
+def test_numbers_for_people(value: float, text: str) -> None:
+    assert rounded(value) == text

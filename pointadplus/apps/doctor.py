@@ -16,8 +16,10 @@ from ..results.methods import method, method_names
 _PACKAGE = "pointadplus"
 # Modules of the optional extras, by the extra that brings them.
 _EXTRAS = {
+    "nominal": "open3d",
     "numba": "numba",
     "onnx": "onnxscript",
+    "plot": "matplotlib",
     "pytorch3d": "pytorch3d",
     "ray": "ray.data",
     "serve": "fastapi",

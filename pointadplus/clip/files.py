@@ -64,7 +64,7 @@ def assemble(config: BackboneConfig, state: dict[str, Tensor], path: Path, diges
 class _Unfilled(TorchFunctionMode):
     """No random start is drawn, only to be thrown away: parameters hold whatever memory held.
 
-    (Nor is one on `torch.device("meta")`, but its random functions import torch's compiler, which takes a second.)
+    (Nor would one be on `torch.device("meta")`, but a product there imports torch's compiler, which takes a second.)
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -15,6 +15,7 @@ from ..data import Dataset, Sample
 from ..errors import ConfigError, DatasetError
 from ..results.detection import Detection
 from .aupro import cloud_regions, image_regions
+from .curves import Curves
 from .histogram import FEWEST_BINS, Triple
 from .metrics import auroc, average_precision, f1_max
 from .result import JOINED, BenchmarkResult, CloudResult, Figures, MapFigures, mean_figures
@@ -42,6 +43,7 @@ def evaluate(
     progress: Progress | None = None,
     exact_points: int = EXACT_POINTS,
     rgb: bool = False,
+    point_curves: dict[str, Curves] | None = None,
 ) -> BenchmarkResult:
     """Score every labelled test cloud once and compute all figures.
 
@@ -63,6 +65,8 @@ def evaluate(
         exact_points: the most points of a category whose scores are held; 4 bytes each a map, and 4 more.
         rgb: whether the detector is given colours, too: the aligned image where the data set has one, else the points'
             own colours, where there are any.
+        point_curves: where given, it takes the curves of the detection's point scores, pooled in each category in which
+            they are defined; some 40 kB each. `write_curves` draws them.
 
     Raises:
         DatasetError: unknown category, no labelled test cloud, no training cloud for a few-shot detector, or a category
@@ -104,6 +108,8 @@ def evaluate(
                 points[key].add(scored, key)
             if progress is not None:
                 progress(len(clouds), total, sample)
+        if point_curves is not None and JOINED in points and (drawn := points[JOINED].pooled.curves()) is not None:
+            point_curves[name] = drawn
         for key in tuple(points):
             tables.setdefault(key, _Tables()).add(name, key, own, points.pop(key))
     maps = {key: table.close(_object_figures(key, clouds)[0]) for key, table in tables.items()}

@@ -10,6 +10,7 @@ from jaxtyping import Float, Integer
 from ..config import check_range
 from ..errors import ConfigError
 from .aupro import LIMIT, aupro, check_points
+from .curves import Curves
 from .histogram import FEWEST_BINS, ScoreHistogram, Triple
 from .metrics import auroc, average_precision
 
@@ -124,6 +125,13 @@ class PointAccumulator:
         anomalous = [regions > 0 for regions, _ in self._held]
         both = any(row.any() for row in anomalous) and not all(row.all() for row in anomalous)
         return (0.0, 0.0, 0.0) if both else (None, None, None)
+
+    def curves(self) -> Curves | None:
+        """ROC and precision-recall, thinned, of the scores that `figures` are of; None where those are."""
+        if self._folded:
+            return Curves.of_counts(*self._histogram.counts[:2])
+        regions, scores = self._pooled()
+        return Curves.of_scores(regions > 0, scores)
 
     def _pooled(self) -> tuple[np.ndarray, np.ndarray]:
         """Regions, numbered on over the clouds, and scores of all points held."""

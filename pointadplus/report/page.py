@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import io
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -16,28 +15,21 @@ from string import Template
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, UInt8
-from PIL import Image
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..cloud import PointCloud
 from ..config import check_range
 from ..errors import CloudWriteError, ConfigError
 from ..geometry.sampling import select_points
-from ..render import MultiViewRenderer
-from ..render.shading import ALBEDO, AMBIENT
 from ..results.detection import Detection
 from ..results.detector import AnomalyDetector
-from ..results.palette import VIRIDIS, score_colors
-from ..zero_shot.explanation import best_view
+from ..results.palette import VIRIDIS
+from ..results.snapshot import Snapshot, best_view
 from ..zero_shot.words import named_regions
 
 _LEVELS = 256  # a score is stored as floor(256·s), so that "s ≥ k/256" is exact after storing
 _SCRIPTS = ("scans.js", "webgl.js", "software.js", "viewer.js", "list.js", "hands.js")
 _GRID = 65535  # a coordinate is stored in 16 bits
-_PICTURE = 320  # pixels of the side of a still picture, before its empty margins are cut off
-_COLORS, _LIGHTS = 31, 8  # of a still picture; with the background they fit a PNG's palette of 256
-_DARKEST = 0.5  # light, where the surface is seen edge on
 _LISTED = 50  # regions of a scan that its table shows, the highest peaks first
 
 
@@ -121,7 +113,8 @@ def _scan(detection: Detection, index: int, max_points: int) -> dict[str, Any]:
     cloud, scores = detection.cloud, detection.valid_scores.detach().cpu()
     levels = (scores * _LEVELS).long().clamp(max=_LEVELS - 1)
     shown = select_points(scores, max_points)
-    rotation, picture = _best_side(detection, shown)
+    rotation = best_view(detection).rotation
+    picture = Snapshot.seen_from(rotation, cloud, shown).png(scores)
     quantised, extents = _quantise(cloud.points)
     peak = int(scores.argmax())
     return {
@@ -172,32 +165,6 @@ def _verdict(detection: Detection, calibrations: dict[str, dict[str, Any]]) -> d
         "scans": len(calibration.scores),
         "calibration": calibration.digest,
     }
-
-
-def _best_side(detection: Detection, shown: Int[Tensor, "k"]) -> tuple[Float[Tensor, "3 3"], bytes]:
-    """The rotation from object to view axes that shows the anomalous points best, and a PNG seen from there."""
-    rotation = best_view(detection).rotation
-    cloud, scores = detection.cloud, detection.valid_scores.detach().cpu()
-    points = cloud.normalization().apply(cloud.points)  # the same axes; far-away clouds keep their digits
-    views = MultiViewRenderer(views=rotation, image_size=_PICTURE).render(PointCloud(points[shown]))
-    front, light = views.index[0], views.images(["headlight"])[0, 0]
-    color = (scores[shown][front.clamp_min(0)] * _COLORS).long().clamp(max=_COLORS - 1)
-    bright = (light / ALBEDO - AMBIENT) / (1.0 - AMBIENT) * _LIGHTS
-    entry = 1 + color * _LIGHTS + bright.long().clamp(0, _LIGHTS - 1)
-    still = Image.fromarray(torch.where(front >= 0, entry, 0).to(torch.uint8).numpy())
-    still = still.crop(still.getbbox())
-    still.putpalette(_palette().flatten().tolist())
-    out = io.BytesIO()
-    still.save(out, "PNG", optimize=True, transparency=0)
-    return rotation[0], out.getvalue()
-
-
-def _palette() -> UInt8[Tensor, "entries 3"]:
-    """RGB of the background, and of every colour in every light, from the darkest."""
-    colors = 255 * score_colors((torch.arange(_COLORS) + 0.5) / _COLORS)
-    lights = _DARKEST + (1.0 - _DARKEST) * torch.arange(_LIGHTS) / (_LIGHTS - 1)
-    table = (colors[:, None] * lights[:, None]).flatten(0, 1)
-    return torch.cat([torch.zeros(1, 3), table]).round().to(torch.uint8)
 
 
 def _quantise(points: Float[Tensor, "n 3"]) -> tuple[Int[Tensor, "n 3"], list[float]]:

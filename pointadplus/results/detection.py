@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -11,12 +12,16 @@ from torch import Tensor
 
 from ..cloud import PointCloud
 from ..errors import CloudError
+from ..text import counted, file_name, named, rounded
 from .calibration import Calibration
 from .palette import score_colors
 from .regions import MIN_POINTS, THRESHOLD, Region, find_regions
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Detection:
     """The scores of one cloud.
 
@@ -109,3 +114,50 @@ class Detection:
     def colored(self) -> PointCloud:
         """The cloud in the colours of its scores, from dark blue, normal, to yellow, anomalous; see `palette`."""
         return replace(self.cloud, colors=score_colors(self.valid_scores.detach().cpu()))
+
+    def plot(self, *, size: int = 640, threshold: float | None = None) -> Figure:
+        """A matplotlib figure of the side that shows best what is anomalous, in the colours of the point scores.
+
+        Beside it stands a colour bar with the threshold, above it the object score and the verdict. The regions from
+        that threshold on are numbered at their places, the first 20 of them; those that are hidden from this side in
+        brackets. Made without pyplot: no display is needed, and no figure stays open. `figure.savefig(path)` writes it.
+
+        Args:
+            size: of the view in pixels, its longer side at most; in [64, 4096].
+            threshold: point score that belongs to a region, at least 0; None means `point_threshold`.
+
+        Raises:
+            ConfigError: matplotlib is not installed (extra `plot`), or an option out of range.
+        """
+        from . import plot  # pictures wait until one is asked for
+
+        plot.check(size)
+        level = self.point_threshold if threshold is None else threshold
+        told = ", ".join([f"object score {self.object_score:.4f}", *self._verdict()])
+        title = (*([] if self.cloud.source is None else [file_name(self.cloud.source)]), told)
+        return plot.figure(self.cloud, self.valid_scores, self.regions(level), level, title, size)
+
+    def __repr__(self) -> str:
+        """One line: object score, points, verdict and the file's name; no tensors."""
+        parts = [
+            f"{float(self.object_score):.2f}",
+            *counted(len(self.cloud), self.dropped),
+            *self._verdict(),
+            *named(self.cloud.source),
+        ]
+        return f"Detection({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: a picture of the best view beside the numbers and the first regions."""
+        from . import card
+
+        facts = {"object score": f"{self.object_score:.4f}", "verdict": ", ".join(self._verdict())}
+        return card.card(self.cloud, self.valid_scores, facts, self.seconds, self.regions(), self.point_threshold)
+
+    def _verdict(self) -> list[str]:
+        """The calibrated decision, as the part of a line; none where the detector was not calibrated."""
+        if self.calibration is None:
+            return []
+        return [
+            f"{'anomalous' if self.is_anomalous else 'normal'} p={rounded(self.calibration.p_value(self.object_score))}"
+        ]

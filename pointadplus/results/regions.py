@@ -20,6 +20,7 @@ from ..geometry.components import connected_parts
 from ..geometry.neighbors import knn
 from ..geometry.sampling import canonical_order
 from ..geometry.surface_fit import fit_surface
+from ..text import rounded
 from .region_shape import LOCAL, Vector, common_axis, outward, signed_depth, smallest_box, surroundings
 
 THRESHOLD = 0.5  # where a method finds "anomalous" as likely as "normal"; calibration knows better
@@ -30,7 +31,7 @@ AREA_NEIGHBORS = 20  # whose discs are averaged into the area of a point
 AGREEING, COHERENT = 0.5, 0.6  # least |cosine| of a ring point's normal, and least share of the ring's first axis
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Region:
     """One connected anomalous area. Lengths are in the file's unit, areas in its square; positions in its frame.
 
@@ -73,6 +74,13 @@ class Region:
     def points(self) -> int:
         """K, the number of points."""
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        """One line: its number, size, depth, peak score and word; no tensors."""
+        parts = [f"{self.points:,} point{'s' * (self.points != 1)}", f"area {rounded(self.area)}"]
+        parts += [] if self.depth is None else [f"depth {rounded(self.depth)}"]
+        parts += [f"peak {float(self.peak_score):.2f}", *([] if self.word is None else [self.word])]
+        return f"Region({self.number}: {', '.join(parts)})"
 
     def as_record(self) -> dict[str, Any]:
         """Plain values under the names above, in their order; `rows`, which may be many, are left out."""

@@ -1,4 +1,4 @@
-"""Why an object got its score: which points moved it, and from where the defect is seen best."""
+"""Why an object got its score: which points moved it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,12 @@ from ..clip.backbone import Backbone, Tokens
 from ..cloud import PointCloud
 from ..geometry.neighbors import interpolate
 from ..geometry.normals import estimate_normals
-from ..geometry.sampling import select_points
 from ..render import Cameras, frame_cameras, point_spacing
-from ..render import best_view as best_view_of_points
 from ..render.shading import ALBEDO, AMBIENT
 from ..render.soft import Fragments, rasterize_fragments, soft_composite
-from ..results.detection import Detection
 from .fusion import EPSILON, FusionConfig
 from .model import PointAD
 from .observation import Observation, Observer, Picture
-
-SEARCHED = 8192  # points that the best view is searched with
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,20 +171,3 @@ def attributions(
         for gradient, each in zip(gradients, inputs, strict=True)
     ]
     return shares[0].sum(0).norm(dim=1), torch.cat(shares[1:], 1).norm(dim=1)
-
-
-def best_view(detection: Detection, *, image_size: int = 336) -> Cameras:
-    """The one camera that shows best what is anomalous, found by gradient: see `render.best_view`.
-
-    Made for `MultiViewRenderer().render(detection.cloud, cameras=best_view(detection))`. A cloud of more than 8,192
-    points is thinned for the search.
-
-    Args:
-        detection: of any method.
-        image_size: side of the camera's image in pixels.
-    """
-    cloud, scores = detection.cloud, detection.valid_scores.detach().cpu()
-    kept = select_points(scores, SEARCHED)
-    near = cloud.normalization().apply(cloud.points)[kept]  # the same axes; far-away clouds keep their digits
-    found = best_view_of_points(near, scores[kept])
-    return frame_cameras(cloud.points, found.rotation, image_size)

@@ -13,9 +13,7 @@ from sklearn.metrics import roc_auc_score
 from pointadplus import PointCloud, ZeroShotDetector
 from pointadplus.learning.synthesis.defects import Severity, apply_defect
 from pointadplus.learning.synthesis.shapes import sample_shape
-from pointadplus.render import MultiViewRenderer
-from pointadplus.results.detection import Detection
-from pointadplus.zero_shot.explanation import Drawing, ObjectLogOdds, attributions, best_view
+from pointadplus.zero_shot.explanation import Drawing, ObjectLogOdds, attributions
 from pointadplus.zero_shot.observation import ObservationConfig, Observer
 from tests.small import small_detector
 from tests.zero_shot.test_detector import blob
@@ -156,17 +154,3 @@ def test_damage_is_what_moves_the_score_of_the_embedded_weights() -> None:
         assert saliency[damaged.labels].mean() > 3 * saliency[~damaged.labels].mean()
         areas.append(roc_auc_score(damaged.labels, saliency))
     assert sum(areas) / 3 > 0.8
-
-
-def test_the_best_view_of_a_detection_shows_its_defect(sphere: PointCloud) -> None:
-    """From far away, in the cloud's own unit: most of the spot is seen, and near the middle of the picture."""
-    toward = torch.nn.functional.normalize(torch.tensor([0.3, -0.5, -0.8]), dim=0)
-    spot = sphere.points @ toward > 0.9 * sphere.points.norm(dim=1).max()
-    cloud = PointCloud.create(1000.0 * sphere.points + torch.tensor([3000.0, 0.0, 500.0]))
-    detection = Detection(0.5, 0.1 + 0.8 * spot.float(), cloud)
-    camera = best_view(detection, image_size=128)
-    assert len(camera) == 1 and camera.image_size == 128
-    views = MultiViewRenderer().render(cloud, cameras=camera)
-    assert views.index.shape == (1, 128, 128)
-    assert views.visible[0, spot].float().mean() > 0.95
-    assert (views.pixels[0, spot].mean(0) - 64).abs().max() < 8

@@ -26,6 +26,7 @@ from .options import (
 from .output import (
     check_outputs,
     named_folder,
+    printable,
     progress_bar,
     refuse_overwriting,
     reported_errors,
@@ -36,7 +37,7 @@ from .output import (
 from .regions import RegionOptions, split_words
 from .score import FileOptions, score_files
 from .serve import Host, MaxBytes, MaxPoints, Port, Queue, ServeConfig, Timeout, serve_with
-from .verbosity import command
+from .verbosity import command, note
 from .weights import weights as weights_commands
 
 # Rooms that pull in torch are imported inside the commands, so that --help answers at once.
@@ -196,16 +197,25 @@ def evaluate(
     config: Annotated[Path | None, typer.Option(help="TOML of a few-shot method's config.")] = None,
     categories: Annotated[str | None, typer.Option(help="Comma-separated; all if left out.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the result as JSON.")] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="Folder for ROC and precision-recall curves as SVG; needs the extra `plot`.")
+    ] = None,
     weights: Weights = "embedded",
     rgb: Annotated[bool, typer.Option("--rgb", help="Read colours, too; the backbone must see them.")] = False,
 ) -> None:
     """Measure a method: object AUROC, point AUROC and point AP, a category and a kind of defect each, as markdown."""
     from ...data import open_dataset
+    from ...evaluation import Curves, write_curves
     from ...evaluation import evaluate as run
+    from ...results.plot import need_matplotlib
     from .fit import few_shot_detector
 
     with reported_errors():
-        check_outputs(files=[out])
+        check_outputs(files=[out], folders=[plots])
+        curves: dict[str, Curves] | None = None
+        if plots is not None:
+            need_matplotlib()
+            curves = {}
         data = open_dataset(dataset, root)
         detector = _detector(weights) if method == "zero-shot" else few_shot_detector(method, config)
         wanted = None if categories is None else [name.strip() for name in categories.split(",")]
@@ -217,7 +227,11 @@ def evaluate(
                 categories=wanted,
                 rgb=rgb,
                 progress=lambda done, total, _: progress.update(task, completed=done, total=total),
+                point_curves=curves,
             )
+        if plots is not None:
+            for path in write_curves(measured, plots, curves):
+                note(f"curves: {printable(path)}")
         if out is not None:
             write_text(out, measured.to_json() + "\n")
     typer.echo(measured.to_markdown())
