@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .apps.estimator import AnomalyEstimator
     from .cloud import PointCloud
     from .errors import PointADPlusError
     from .io import TriangleMesh, read_cloud, read_mesh, write_cloud
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 _HOMES = {
     "AnomalyDetector": "results.detector",
-    "AnomalyEstimator": "apps.estimator",
     "Calibration": "results.calibration",
     "Detection": "results.detection",
     "PointADPlusError": "errors",
@@ -45,7 +43,6 @@ _HOMES = {
 }
 __all__ = [
     "AnomalyDetector",
-    "AnomalyEstimator",
     "Calibration",
     "Detection",
     "PointADPlusError",

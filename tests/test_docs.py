@@ -117,10 +117,10 @@ def check_line(line: str) -> None:
 
 def check_subcommand(words: list[str], line: str) -> None:
     command: Any = typer.main.get_command(cli.app)
-    while words and hasattr(command, "commands"):
+    while words and hasattr(command, "commands") and not words[0].startswith("-"):
         assert words[0] in command.commands, f"{line}: no subcommand {words[0]}"
         command, words = command.commands[words[0]], words[1:]
-    known = {"--help", *(option for parameter in command.params for option in parameter.opts)}
+    known = {"-h", "--help", *(option for parameter in command.params for option in parameter.opts)}
     unknown = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)} - known
     assert not unknown, f"{line}: {unknown}"
 

@@ -51,7 +51,8 @@ def card(
         '<div style="display:flex;flex-wrap:wrap;gap:1.5em;align-items:flex-start">'
         f'<img src="data:image/png;base64,{picture}" alt="{name}, from the side that shows best what is anomalous" '
         'title="point scores from dark blue, normal, to yellow, anomalous">'
-        f"<div>{html_table((key, value) for key, value in rows.items() if value)}{_listed(regions)}</div></div>"
+        f'<div style="flex:1 1 20em">'
+        f"{html_table((key, value) for key, value in rows.items() if value)}{_listed(regions)}</div></div>"
     )
 
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from pointadplus import __version__
 from pointadplus.apps import cli
 from pointadplus.cloud import PointCloud
-from pointadplus.errors import WeightsError
+from pointadplus.errors import WeightsError, install_command
 from pointadplus.io import read_cloud, write_cloud
 from pointadplus.results.detection import Detection
 from pointadplus.results.detector import AnomalyDetector
@@ -245,9 +245,23 @@ def test_evaluate_prints_markdown_and_writes_json(tmp_path: Path) -> None:
     assert result.code == 0, result.err
     assert "| cup0" in result.out
     assert json.loads((tmp_path / "result.json").read_text())
+    drawn = run(*arguments, "--plots", tmp_path / "plots")
+    names = {f"{of}_{kind}.svg" for of in ("objects", "points") for kind in ("roc", "precision_recall")}
+    assert drawn.code == 0 and {path.name for path in (tmp_path / "plots").iterdir()} == names
+    assert all(str(tmp_path / "plots" / name) in drawn.err for name in names)
+    assert "cup0" in (tmp_path / "plots" / "points_roc.svg").read_text("utf-8")
     assert run(*arguments, "--categories", "saucer").code == 1
     assert "unknown method; expected: fpfh-memory-bank, mvr" in run(*arguments, "--method", "magic").err
     assert run("evaluate", "--dataset", "nothing", "--root", root).code == 1
+
+
+def test_curves_that_cannot_be_drawn_are_refused_before_the_work(
+    tmp_path: Path, detector: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    result = run("evaluate", "--dataset", "folder", "--root", tmp_path, "--plots", tmp_path / "plots")
+    assert result.code == 1 and "matplotlib" in result.err and install_command("plot") in result.err
+    assert detector == []
 
 
 def test_demo_makes_scores_and_reports(tmp_path: Path) -> None:

@@ -273,7 +273,7 @@ def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert "does not watch" in refused(root, "--watch", "--out", out, "--engine", "ray")
     assert "unknown engine" in refused(root, "--out", out, "--engine", "rya")
     assert "only Ray has workers" in refused(root, "--out", out, "--workers", 2)
-    with pytest.raises(ConfigError, match="too few workers"):
+    with pytest.raises(ConfigError, match="workers: option out of range"):
         RayEngine(lambda: fail(ValueError()), 0)
     monkeypatch.setitem(sys.modules, "ray.data", None)
     assert install_command("ray") in refused(root, "--out", out, "--engine", "ray")

@@ -290,13 +290,13 @@ def test_fit_learns_where_it_is_told_to(tmp_path: Path) -> None:
     steps = []
     checkpoint = Checkpoints(tmp_path / "run.safetensors", every=3)
     detector = Reg2Inv(TINY, device="cpu").fit(
-        [pebble(1)], lambda step, *_: steps.append(step), train=True, checkpoints=checkpoint
+        [pebble(1)], lambda *step: steps.append(step[:2]), train=True, checkpoints=checkpoint
     )
-    assert steps == [1, 2, 3, 4, 5, 6] and checkpoint.path.exists()
+    assert steps == [*(("learning", step) for step in range(1, 7)), ("describing", 1)] and checkpoint.path.exists()
     assert detector._prototype is not None and detector._prototype.registration == "network"
     assert 0 <= detector.score(pebble(2)).object_score <= 1
-    Reg2Inv(TINY, device="cpu").fit([pebble(1)], lambda step, *_: steps.append(step))
-    assert len(steps) == 12, "the weights inside the package are of another network"
+    Reg2Inv(TINY, device="cpu").fit([pebble(1)], lambda *step: steps.append(step[:2]))
+    assert len(steps) == 14, "the weights inside the package are of another network"
 
 
 def test_scans_of_one_pose_need_no_registration() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ... import __version__
 from .datasets import datasets
+from .demo import write_pair
+from .evaluate import EvaluateOptions, evaluate_on
 from .folders import FolderOptions, calibrate_on, score_folder
 from .options import (
     CalibrationFile,
@@ -26,8 +28,6 @@ from .options import (
 from .output import (
     check_outputs,
     named_folder,
-    printable,
-    progress_bar,
     refuse_overwriting,
     reported_errors,
     stage_bar,
@@ -37,7 +37,7 @@ from .output import (
 from .regions import RegionOptions, split_words
 from .score import FileOptions, score_files
 from .serve import Host, MaxBytes, MaxPoints, Port, Queue, ServeConfig, Timeout, serve_with
-from .verbosity import command, note
+from .verbosity import command
 from .weights import weights as weights_commands
 
 # Rooms that pull in torch are imported inside the commands, so that --help answers at once.
@@ -55,7 +55,7 @@ app.add_typer(weights_commands, name="weights")
 
 def _print_version(wanted: bool) -> bool:
     if wanted:
-        typer.echo(__version__)
+        typer.echo(installed("pointadplus"))
         raise typer.Exit
     return wanted
 
@@ -204,37 +204,12 @@ def evaluate(
     rgb: Annotated[bool, typer.Option("--rgb", help="Read colours, too; the backbone must see them.")] = False,
 ) -> None:
     """Measure a method: object AUROC, point AUROC and point AP, a category and a kind of defect each, as markdown."""
-    from ...data import open_dataset
-    from ...evaluation import Curves, write_curves
-    from ...evaluation import evaluate as run
-    from ...results.plot import need_matplotlib
     from .fit import few_shot_detector
 
+    wanted = None if categories is None else [name.strip() for name in categories.split(",")]
+    load = partial(_detector, weights) if method == "zero-shot" else partial(few_shot_detector, method, config)
     with reported_errors():
-        check_outputs(files=[out], folders=[plots])
-        curves: dict[str, Curves] | None = None
-        if plots is not None:
-            need_matplotlib()
-            curves = {}
-        data = open_dataset(dataset, root)
-        detector = _detector(weights) if method == "zero-shot" else few_shot_detector(method, config)
-        wanted = None if categories is None else [name.strip() for name in categories.split(",")]
-        with progress_bar() as progress:
-            task = progress.add_task("evaluating", total=None)
-            measured = run(
-                detector,
-                data,
-                categories=wanted,
-                rgb=rgb,
-                progress=lambda done, total, _: progress.update(task, completed=done, total=total),
-                point_curves=curves,
-            )
-        if plots is not None:
-            for path in write_curves(measured, plots, curves):
-                note(f"curves: {printable(path)}")
-        if out is not None:
-            write_text(out, measured.to_json() + "\n")
-    typer.echo(measured.to_markdown())
+        evaluate_on(load, dataset, root, EvaluateOptions(wanted, rgb, out, plots))
 
 
 @command(app)
@@ -285,18 +260,8 @@ def demo(
     seed: Annotated[int, typer.Option(help="Which objects; 5 is a clear case.")] = 5,
 ) -> None:
     """Make a healthy and a damaged object in code, score both with the embedded weights and write the report."""
-    from ...cloud import PointCloud
-    from ...io import write_cloud
-    from ...learning.synthesis.corpus import CorpusConfig, sample_pair
-    from ...learning.synthesis.shapes import HELD_OUT
-
-    pair = sample_pair(seed, CorpusConfig(families=HELD_OUT))
-    files = [out / "healthy.ply", out / f"damaged-{pair[1].kind}.ply"]
     with reported_errors():
-        check_outputs(folders=[out])
-        for thing, file in zip(pair, files, strict=True):
-            write_cloud(file, PointCloud.create(thing.points))
-    typer.echo(f"a {pair[0].caption}, healthy and with a defect ({pair[1].kind}), of a family that training never saw")
+        files = write_pair(out, seed)
     report = out / "report.html"
     score(files, out=out / "scores.jsonl", points=out / "points", report=report)
     typer.echo(f"report: {report}")
