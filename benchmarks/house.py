@@ -1,7 +1,7 @@
 """What the house weighs, against another state of it: rooms, arrows, lines, an installation, and the first score.
 
-    git worktree add /tmp/before 99c59a4
-    python benchmarks/house.py --against /tmp/before [--runs 9] [--install]
+    git worktree add ../before 99c59a4
+    python benchmarks/house.py --against ../before [--runs 9] [--install]
 
 Rooms are the modules and packages that stand directly in `pointadplus/`; an arrow is a pair of rooms of which one
 imports the other, for type checkers, too. The first score is a whole process: Python starts, the package is imported,
