@@ -87,12 +87,12 @@ def _extra(extra: str, module: str) -> Finding:
     """Whether an extra is there; one that is there and cannot be imported is told as such."""
     mend = install_command(extra)
     try:
-        found = import_module(module)
+        version = getattr(import_module(module), "__version__", "there")  # a lazy one is imported by that at last
     except ModuleNotFoundError:
         return Finding(f"extra {extra}", "not installed", "missing", mend)
     except Exception as error:  # a broken binary raises anything
         return Finding(f"extra {extra}", f"cannot be imported: {error!r}"[:200], "missing", mend)
-    return Finding(f"extra {extra}", str(getattr(found, "__version__", "there")))
+    return Finding(f"extra {extra}", str(version))
 
 
 def _devices() -> Iterator[Finding]:
