@@ -43,6 +43,7 @@ PAGES = [
 # What does not run here: a pattern that the whole line begins with, and why.
 ONLY_READ = {
     r"pip install": "installs",
+    r"pointadplus --install-completion": "changes the set-up of the user's shell",
     r"make ": "installs",
     r"\.venv/bin/": "needs what make dev installs",
     r"(OMP_NUM_THREADS=\d+ )?python benchmarks/": "minutes to hours, and data that have to be had first",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from .output import check_outputs
+from .output import check_outputs, make_folder
 
 
 def write_pair(folder: Path, seed: int) -> list[Path]:
@@ -21,6 +21,7 @@ def write_pair(folder: Path, seed: int) -> list[Path]:
     from ...learning.synthesis.shapes import HELD_OUT
 
     check_outputs(folders=[folder])
+    make_folder(folder)
     pair = sample_pair(seed, CorpusConfig(families=HELD_OUT))
     files = [folder / "healthy.ply", folder / f"damaged-{pair[1].kind}.ply"]
     for thing, file in zip(pair, files, strict=True):

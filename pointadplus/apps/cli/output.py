@@ -38,7 +38,7 @@ def write_scores(detection: Detection, path: Path) -> None:
 
 
 def check_outputs(files: Iterable[Path | None] = (), folders: Iterable[Path | None] = ()) -> None:
-    """See to it, before any work, that files can be written and folders written into; None is passed over.
+    """See to it, before any work, that files and folders can be written; none is made yet, and None is passed over.
 
     Raises:
         ConfigError: one cannot.
@@ -48,9 +48,9 @@ def check_outputs(files: Iterable[Path | None] = (), folders: Iterable[Path | No
             raise ConfigError("a folder stands where a file is to be written", where=file, hint="choose another name")
     wanted = [file.parent for file in files if file is not None]
     for folder in [*wanted, *(each for each in folders if each is not None)]:
-        make_folder(folder)
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         try:
-            with tempfile.TemporaryFile(dir=folder):
+            with tempfile.TemporaryFile(dir=there):
                 pass
         except OSError as error:
             raise ConfigError("the folder cannot be written to", where=folder, found=error.strerror or error) from error
