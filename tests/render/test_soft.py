@@ -17,7 +17,7 @@ from pointadplus.geometry.registration import rotation_from_axis_angle
 from pointadplus.render import Cameras, frame_cameras, view_rotations
 from pointadplus.render.soft import Fragments, rasterize_fragments, soft_composite, soft_images
 from tests.reference import soft_raster as naive
-from tests.reference.rasterizer import rasterize
+from tests.reference.rasterizer import rasterize, visible_points
 
 DOUBLE = torch.float64
 
@@ -60,6 +60,9 @@ def test_fragments_equal_their_naive_twin(seed: int) -> None:
     )
     assert rim.float().mean() <= 0.05
     assert torch.equal(fragments.index[~rim], index[~rim])
+    front, nearest = rasterize(pixels, depth, radius, size)  # the plain twin of other tests obeys the same loops
+    assert torch.equal(front[~rim], index[~rim][:, 0])
+    assert torch.equal(nearest[~rim], fragments.depth[~rim][:, 0])
     view, row, column, _ = (fragments.index >= 0).nonzero(as_tuple=True)
     there = fragments.index[fragments.index >= 0]
     centre = torch.stack([column, row], -1) + 0.5
@@ -125,6 +128,13 @@ def test_points_that_are_nowhere_leave_no_mark() -> None:
     depth = torch.tensor([[1.0, 1.0, 1.0, -1.0, math.nan, 1.0]])
     fragments = rasterize_fragments(pixels, depth, 3.0, 8)
     assert (fragments.index == -1).all() and fragments.depth.isposinf().all()
+
+
+def test_points_outside_the_frame_or_behind_the_eye_are_not_visible() -> None:
+    pixels = torch.tensor([[[4.0, 4.0], [-0.1, 4.0], [8.0, 4.0], [4.0, 4.0], [7.9, 0.0]]])
+    depth = torch.tensor([[1.0, 1.0, 1.0, -1.0, 1.0]])
+    empty = torch.full((1, 8, 8), math.inf)
+    assert visible_points(pixels, depth, empty, 0.0)[0].tolist() == [True, False, False, False, True]
 
 
 # Compositing
