@@ -10,12 +10,31 @@ import torch
 from scipy.spatial import cKDTree
 
 from pointadplus.errors import ConfigError
+from pointadplus.geometry.symmetry import find_symmetries
 from pointadplus.learning.synthesis import reliefs
 from pointadplus.learning.synthesis.outlines import polygon
-from pointadplus.learning.synthesis.shapes import CATALOGUE, FAMILIES, HELD_OUT, sample_shape
+from pointadplus.learning.synthesis.shapes import (
+    CATALOGUE,
+    FAMILIES,
+    HELD_OUT,
+    grown,
+    implements,
+    life,
+    printed,
+    sample_shape,
+    tools,
+)
+from pointadplus.learning.synthesis.shapes.family import Family
 from pointadplus.learning.synthesis.solids import Field, box, sphere, torus, union
 from pointadplus.learning.synthesis.surface import sample_surface
 from tests.reference import naive_shapes
+
+UNEQUAL = [
+    part.name
+    for module in (tools, implements, printed, grown)
+    for part in vars(module).values()
+    if isinstance(part, Family)
+]
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -59,7 +78,7 @@ def test_no_part_is_left_out(family: str) -> None:
 def test_families_are_many_and_some_are_held_out() -> None:
     assert len(FAMILIES) >= 24
     assert len(set(FAMILIES)) == len(FAMILIES)
-    assert 4 <= len(HELD_OUT) <= 6
+    assert len(set(HELD_OUT)) == 10
     assert set(HELD_OUT) < set(FAMILIES)
 
 
@@ -155,3 +174,58 @@ def test_relief_is_small_and_keeps_normals(make) -> None:
     assert (growth >= 1).all()
     torch.testing.assert_close(bent.norm(dim=1), torch.ones(3000), atol=1e-5, rtol=0)
     assert ((bent * normals).sum(1) * growth - 1).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("family", UNEQUAL)
+def test_unequal_families_are_no_mirror_images(family: str) -> None:
+    """The best motion onto itself misses by more than twice that of a bottle, in the middle of three draws."""
+    assert torch.tensor([_misfit(family, seed) for seed in range(3)]).median() > 2 * _misfit("bottle", 0)
+
+
+def _misfit(family: str, seed: int) -> float:
+    """Of the best symmetry, as a share of the half diagonal."""
+    field = CATALOGUE[family].build(Random(seed)).field
+    points, _ = sample_surface(field, 3000, _generator(seed))
+    points = points - points.mean(0)
+    misfits = find_symmetries(points / points.norm(dim=1).max()).misfits
+    return float(misfits.min()) if len(misfits) else 1.0
+
+
+@pytest.mark.parametrize("make", [life.bend, life.lumps])
+def test_warp_keeps_thickness_normals_and_area(make) -> None:
+    """The faces of a wall 0.03 thick stay apart; normals and areas are those of the moved surface."""
+    for seed in range(20):
+        warp = make(Random(seed))
+        u, v = 1.6 * torch.rand(2, 2000, generator=_generator(seed), dtype=torch.float64) - 0.8
+        middle = torch.stack([u, v, torch.zeros_like(u)], 1)
+        up = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64).expand(2000, 3)
+        moved, normals, growth = warp(middle, up)
+        top, bottom = (warp(middle + sign * 0.015 * up, up)[0] for sign in (1, -1))
+        thickness = ((top - bottom) * normals).sum(1) / 0.03
+        assert thickness.min() > 0.5 and thickness.max() < 1.6
+        assert 1e-4 < (moved - middle).norm(dim=1).max() < 0.2
+        step = 1e-5
+        along, across = (
+            (warp(middle + step * torch.eye(3, dtype=torch.float64)[axis], up)[0] - moved) / step for axis in (0, 1)
+        )
+        area = torch.cross(along, across, dim=1)
+        torch.testing.assert_close(area, growth[:, None] * normals, atol=2e-3, rtol=0)
+
+
+def test_life_is_seeded_and_rarer_and_lower_where_things_are_exact() -> None:
+    free, exact = ([life.draw_life(Random(seed), kind) for seed in range(300)] for kind in (False, True))
+    assert sum(map(len, free)) > 1.8 * sum(map(len, exact)) > 0
+    heights = [torch.stack([warp.moves.norm() for warps in some for warp in warps]).mean() for some in (free, exact)]
+    assert heights[0] > 2 * heights[1]
+    points, normals = sample_surface(sphere(0.7), 100, _generator(0))
+    for one, two in zip(free[0], life.draw_life(Random(0), False), strict=True):
+        assert torch.equal(one(points, normals)[0], two(points, normals)[0])
+
+
+def test_life_is_no_lone_bump() -> None:
+    """Lumps are spread over the surface: much of it moves by at least a fifth of what moves most."""
+    points, normals = sample_surface(sphere(0.8), 4000, _generator(0))
+    for seed in range(20):
+        moved, _, _ = life.lumps(Random(seed))(points, normals)
+        height = ((moved - points) * normals).sum(1).abs()
+        assert (height > 0.2 * height.max()).float().mean() > 0.25
