@@ -86,7 +86,7 @@ class Lessons:
         observer = Observer(self.backbone.channels, self.backbone.image_size, config)
         cache = LessonCache(self.work / "lessons", self.backbone, observer, PointADPlus(self.backbone, ModelConfig()))
         first = seed * 10_000_000
-        return cache.of_objects(range(first, first + 2 * pairs), CorpusConfig(families=families))
+        return cache.of_pairs(range(first, first + pairs), CorpusConfig(families=families))
 
 
 def with_graph(lessons: Sequence[Path], config: ModelConfig) -> list[Lesson]:
@@ -95,7 +95,7 @@ def with_graph(lessons: Sequence[Path], config: ModelConfig) -> list[Lesson]:
     for path in lessons:
         lesson = load_lesson(path)
         seen = lesson.observation
-        graph = build_graph(seen.nodes, seen.normals, config.neighbors, config.strides)
+        graph = build_graph(seen.nodes, seen.normals, seen.view, config.neighbors, config.strides)
         found.append(replace(lesson, graph=graph))
     return found
 

@@ -27,7 +27,7 @@ def calibrate(count: int, rate: float) -> Calibration:
     """Scores of healthy objects of the families that no training saw."""
     corpus = CorpusConfig(families=HELD_OUT)
     detector = ZeroShotDetector()
-    detector.calibrate((sample_healthy(FIRST + number, corpus)[0].points for number in range(count)), rate)
+    detector.calibrate((sample_healthy(FIRST + number, corpus).points for number in range(count)), rate)
     assert detector.calibration is not None
     return detector.calibration
 

@@ -23,15 +23,16 @@ from pointadplus.zero_shot.fusion import FusionConfig, join_layers, object_score
 from pointadplus.zero_shot.model import EvidencePlus, PointAD
 from pointadplus.zero_shot.observation import Observer
 
-JUDGED = 800_000_000  # first seed of the objects that weights are judged on
+JUDGED = 800_000_000  # first of the pairs that weights are judged on
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The evidence of one look at an object, and the labels of its nodes."""
+    """The evidence of one look at an object, the labels of its nodes, and what kind of scan it is."""
 
     evidence: EvidencePlus
     labels: np.ndarray
+    scan: str
 
     def joined(self, fusion: FusionConfig) -> torch.Tensor:
         return join_layers(self.evidence.rendering, self.evidence.geometry, self.evidence.graph, fusion)
@@ -47,7 +48,7 @@ def cases(model: PointAD, lessons: Iterable[Lesson]) -> list[Case]:
     for lesson in lessons:
         evidence = model(lesson.observation, lesson.graph, texts)
         assert isinstance(evidence, EvidencePlus)
-        out.append(Case(evidence, lesson.labels.cpu().numpy()))
+        out.append(Case(evidence, lesson.labels.cpu().numpy(), lesson.category.partition("/")[0]))
     return out
 
 
@@ -86,11 +87,8 @@ def main() -> None:
     observer = Observer(detector.backbone.channels, detector.backbone.image_size, observation)
     cache = LessonCache(arguments.lessons, detector.backbone, observer, detector.model)
     torch.set_num_threads(1)  # of each worker
-    seeds, corpus = (
-        range(JUDGED, JUDGED + 2 * arguments.pairs),
-        CorpusConfig(families=HELD_OUT, fittings=arguments.fittings),
-    )
-    lessons = cache.of_objects(seeds, corpus, workers=arguments.workers)
+    corpus = CorpusConfig(families=HELD_OUT, fittings=arguments.fittings)
+    lessons = cache.of_pairs(range(JUDGED, JUDGED + arguments.pairs), corpus, workers=arguments.workers)
     torch.set_num_threads(2)
     found = cases(detector.model, map(load_lesson, lessons))
     print(f"{arguments.pairs} pairs of {', '.join(HELD_OUT)}, {arguments.fittings:.0%} with lone details; percent\n")

@@ -18,6 +18,7 @@ import torch
 
 from pointadplus import ZeroShotDetector
 from pointadplus.learning.synthesis.corpus import CorpusConfig, sample_object
+from pointadplus.learning.synthesis.scanner import ScannerConfig
 
 FIRST = 930_000_000  # seeds of no training, and of no choice
 SETTLED = 50
@@ -40,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     detector = ZeroShotDetector()
-    corpus = CorpusConfig(points=(int(0.8 * arguments.points), int(1.2 * arguments.points)))
+    corpus = CorpusConfig(scanner=ScannerConfig(points=(int(0.8 * arguments.points), int(1.2 * arguments.points))))
     scans = [sample_object(FIRST + number, corpus).points for number in range(arguments.designs)]
     start, levels = time.perf_counter(), []
     for number in range(arguments.scans):

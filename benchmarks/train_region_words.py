@@ -1,10 +1,10 @@
 """Learn to call regions by name: geometry of damaged regions, read into the text tower's space.
 
-Objects and defects are made in code. Those of families that nothing is learnt from say what it is worth: the share of
-regions that are called by a word of their kind, with the true region given, and with the one that the detector finds.
-Objects are described once and kept, so that a run that was stopped goes on.
+Damaged objects are those of `train_zero_shot.py`, from its folder of lessons, where they have one kind of defect. Those
+of families that nothing is learnt from say what it is worth: the share of regions that are called by a word of their
+kind, with the true region given, and with the one that the detector finds.
 
-    python benchmarks/train_region_words.py --keep runs/region_words --workers 2 [--real DIR]
+    python benchmarks/train_region_words.py --lessons runs/zero_shot/lessons --pairs 1100 [--real DIR]
 
 DIR holds labelled real objects in the layout of Anomaly-ShapeNet; they are named, too, and nothing is learnt from them.
 """
@@ -14,14 +14,13 @@ from __future__ import annotations
 import argparse
 import math
 import random
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import torch
+from fusion_ablation import JUDGED
 from real_objects import machine
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
@@ -29,23 +28,24 @@ from torch.nn.functional import cross_entropy, normalize
 from pointadplus import ZeroShotDetector
 from pointadplus.cloud import PointCloud
 from pointadplus.data import Sample, open_dataset
-from pointadplus.errors import ConfigError
-from pointadplus.geometry.neighbors import interpolate, knn
-from pointadplus.io.tensors import read_safetensors, write_tensors
-from pointadplus.learning.synthesis.corpus import TRAINING_FAMILIES
+from pointadplus.geometry.neighbors import knn
+from pointadplus.io.tensors import write_tensors
+from pointadplus.learning.synthesis.corpus import CorpusConfig
+from pointadplus.learning.synthesis.defects import KINDS
 from pointadplus.learning.synthesis.shapes import HELD_OUT
-from pointadplus.learning.synthesis.specimens import GOOD, make_specimen, scan_cloud
+from pointadplus.learning.synthesis.specimens import GOOD
+from pointadplus.learning.training.lessons import LessonCache, load_lesson
 from pointadplus.prompts.templates import CAPTION, DEFECT_KINDS, DEFECT_STATES
 from pointadplus.results.regions import find_regions
-from pointadplus.zero_shot.region_reader import EMBEDDED, FORMAT, RegionReader
-from pointadplus.zero_shot.words import TEMPERATURE, part_vector
+from pointadplus.zero_shot.observation import Observation
+from pointadplus.zero_shot.region_reader import EMBEDDED, FORMAT, RegionReader, region_vector
+from pointadplus.zero_shot.words import TEMPERATURE
 
-FIRST = 7_000_000  # seed of the first object
-POINTS = (10_000, 40_000)
-GROWN = (4, 8, 16)  # neighbours of a true region's points that join it
-LEVELS = (0.5, 0.3, 0.7)  # point scores from which on a found region reaches; the first is the default of `regions`
-SHARE = 0.98  # quantile of the scores that takes the place of a level that no point reaches
-LIES = 0.3  # least share of a found region's points that is defect, for it to be called one
+GROWN = (4, 8, 16)  # neighbours of a true region's nodes that join it
+LEVELS = (0.5, 0.3, 0.7)  # scores from which on a found region reaches; the first is the default of `regions`
+SHARE = 0.98  # quantile of the scores that takes the place of a level that no node reaches
+LIES = 0.3  # least share of a found region's nodes that is defect, for it to be called one
+FEWEST = 5  # nodes of a region
 REAL_KINDS = {"sink": "dent"}  # of the yardstick, where they go by another name
 
 
@@ -73,66 +73,37 @@ def detector() -> ZeroShotDetector:
 
 
 @torch.no_grad()
-def describe(cloud: PointCloud, labels: Tensor, kind: str, seed: int) -> Described:
-    """Look at one damaged object."""
-    judge = detector()
-    picture = judge.observer.picture(cloud)
-    observation = judge.observer.observe(picture, judge.backbone)
-    verdict = judge.model.verdict(judge.model(observation, texts=judge.texts), judge.config.model.fusion)
-    places = picture.normalization.apply(cloud.points)
-    scores = interpolate(torch.logit(verdict.layers["joined"], 1e-6)[:, None], picture.nodes, places)[:, 0].sigmoid()
-    true, rows = labels.nonzero()[:, 0], []
-    for level in LEVELS:
-        regions = find_regions(cloud, scores, level) or find_regions(cloud, scores, float(scores.quantile(SHARE)))
-        rows.append(regions[0].rows if regions and labels[regions[0].rows].float().mean() >= LIES else None)
-    generator = torch.Generator().manual_seed(seed)
-    grown = GROWN[int(torch.randint(len(GROWN), (1,), generator=generator))]
-    parts = [true, true if rows[0] is None else rows[0], knn(places, places[true], grown)[1].flatten().unique()]
-    parts += [part for part in rows[1:] if part is not None]
-    vectors = torch.stack([part_vector(picture, cloud, part) for part in parts])
-    lifted = [interpolate(observation.features, picture.nodes, places[part]).mean(0) for part in parts[:2]]
-    return Described(vectors, normalize(torch.stack(lifted), dim=1), rows[0] is not None, DEFECT_KINDS.index(kind))
-
-
-def describe_numbered(path: Path, number: int, families: Sequence[str]) -> None:
-    """Make an object, look at it, and keep what is known of it; nothing of one that its kind finds no place on."""
-    torch.set_num_threads(1)
-    kind = DEFECT_KINDS[number % len(DEFECT_KINDS)]
-    family = families[(number // len(DEFECT_KINDS)) % len(families)]
-    try:
-        cloud, labels = scan_cloud(make_specimen(FIRST + number, family, POINTS, (kind,)), number)
-    except ConfigError:
-        write_tensors(path, {}, {"kind": ""})
-        return
-    keep(path, describe(cloud, labels, kind, number))
-
-
-def keep(path: Path, made: Described) -> None:
-    """Write what is known of an object, whole or not at all."""
-    note = {"found": str(made.found), "kind": str(made.kind)}
-    write_tensors(path, {"vectors": made.vectors.half(), "lifted": made.lifted}, note)
-
-
-def kept(path: Path) -> Described | None:
-    """What `keep` wrote, or None."""
-    state, note = read_safetensors(path)
-    if not state:
+def describe(seen: Observation, labels: Tensor, kind: str, seed: int) -> Described | None:
+    """Regions of the nodes of one damaged object; None where too few show the damage."""
+    true = labels.nonzero()[:, 0]
+    if len(true) < FEWEST:
         return None
-    return Described(state["vectors"].float(), state["lifted"], note["found"] == "True", int(note["kind"]))
+    judge, nodes = detector(), PointCloud(seen.nodes)
+    scores = judge.model.verdict(judge.model(seen, texts=judge.texts)).layers["joined"].float()
+    rows = []
+    for level in LEVELS:
+        regions = find_regions(nodes, scores, level) or find_regions(nodes, scores, float(scores.quantile(SHARE)))
+        rows.append(regions[0].rows if regions and labels[regions[0].rows].float().mean() >= LIES else None)
+    grown = GROWN[seed % len(GROWN)]
+    parts = [true, true if rows[0] is None else rows[0], knn(seen.nodes, seen.nodes[true], grown)[1].flatten().unique()]
+    parts += [part for part in rows[1:] if part is not None]
+    own = [torch.zeros_like(labels).index_fill(0, part, True) for part in parts]
+    vectors = torch.stack([region_vector(seen.nodes, seen.normals, seen.descriptors, part) for part in own])
+    lifted = torch.stack([seen.features[part].mean(0) for part in parts[:2]])
+    return Described(vectors, normalize(lifted, dim=1), rows[0] is not None, DEFECT_KINDS.index(kind))
 
 
-def gather(folder: Path, count: int, families: Sequence[str], workers: int) -> list[Described]:
-    """Described objects, from the folder where they are kept; missing ones are made."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{number}.safetensors" for number in range(count)]
-    with ProcessPoolExecutor(workers) as pool:
-        missing = [number for number, path in enumerate(paths) if not path.exists()]
-        jobs = [pool.submit(describe_numbered, paths[number], number, families) for number in missing]
-        for done, job in enumerate(jobs):
-            job.result()
-            if done % 100 == 0:
-                print(f"{folder.name}: {done} of {len(jobs)}", file=sys.stderr, flush=True)
-    return [made for made in map(kept, paths) if made is not None]
+def gather(folder: Path, numbers: Sequence[int], corpus: CorpusConfig) -> list[Described]:
+    """The damaged ones of pairs, where they have defects of one kind."""
+    judge = detector()
+    cache = LessonCache(folder, judge.backbone, judge.observer, judge.model)
+    found = []
+    for number, path in zip(numbers, cache.of_pairs(numbers, corpus)[1::2], strict=True):
+        lesson = load_lesson(path)
+        kinds = lesson.kinds[lesson.labels].unique().tolist()
+        if len(kinds) == 1:
+            found.append(describe(lesson.observation, lesson.labels, KINDS[kinds[0]], number))
+    return [each for each in found if each is not None]
 
 
 def damaged(samples: Iterable[Sample]) -> Iterator[tuple[PointCloud, Tensor, str]]:
@@ -146,8 +117,15 @@ def damaged(samples: Iterable[Sample]) -> Iterator[tuple[PointCloud, Tensor, str
 
 def real(root: Path) -> Iterator[Described]:
     """The damaged objects of a folder."""
-    for number, case in enumerate(damaged(open_dataset("anomaly-shapenet", root).select(split="test"))):
-        yield describe(*case, number)
+    judge = detector()
+    for number, (cloud, labels, kind) in enumerate(
+        damaged(open_dataset("anomaly-shapenet", root).select(split="test"))
+    ):
+        picture = judge.observer.picture(cloud)
+        seen = judge.observer.observe(picture, judge.backbone)
+        told = describe(seen, labels[picture.order[: len(picture.nodes)]], kind, number)
+        if told is not None:
+            yield told
 
 
 @torch.no_grad()
@@ -211,11 +189,10 @@ def report(reader: RegionReader, described: list[Described], words: tuple[Tensor
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", type=Path, required=True, help="folder of described objects")
+    parser.add_argument("--lessons", type=Path, required=True, help="folder of `train_zero_shot.py`")
     parser.add_argument("--real", type=Path, help="folder of real ones")
-    parser.add_argument("--objects", type=int, default=6000, help="learnt from")
-    parser.add_argument("--judged", type=int, default=320, help="of families that nothing is learnt from")
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--pairs", type=int, default=1100, help="whose damaged ones are learnt from")
+    parser.add_argument("--judged", type=int, default=80, help="pairs of families that nothing is learnt from")
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--hidden", type=int, default=256)
@@ -224,8 +201,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=EMBEDDED)
     args = parser.parse_args()
-    learnt = gather(args.keep / "learnt", args.objects, TRAINING_FAMILIES, args.workers)
-    judged = gather(args.keep / "judged", args.judged, HELD_OUT, args.workers)
+    learnt = gather(args.lessons, range(args.pairs), CorpusConfig())
+    judged = gather(args.lessons, range(JUDGED, JUDGED + args.judged), CorpusConfig(families=HELD_OUT))
     words = texts_of(DEFECT_STATES)
     reader = learn(learnt, words, args)
     print(f"Synthetic objects of other families:\n\n{report(reader, judged, words)}\n")

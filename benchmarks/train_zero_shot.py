@@ -23,8 +23,11 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from pointadplus.clip.backbone import Backbone
 from pointadplus.clip.weights import load_backbone
-from pointadplus.geometry.descriptors import DESCRIPTORS
+from pointadplus.geometry.descriptors import COLUMNS, DESCRIPTORS
+from pointadplus.geometry.exposure import EXPOSURE_COLUMNS
+from pointadplus.geometry.symmetry_descriptors import SYMMETRY_COLUMNS
 from pointadplus.io.checkpoint import load_checkpoint, save_checkpoint
+from pointadplus.io.tensors import read_safetensors
 from pointadplus.learning.synthesis.corpus import CorpusConfig
 from pointadplus.learning.synthesis.shapes import HELD_OUT
 from pointadplus.learning.training.config import OptimizationConfig
@@ -39,6 +42,9 @@ from pointadplus.zero_shot.observation import Observer
 
 FIGURES = "O", "P", "P pooled", "AP"  # in the order of `figures`
 PARTS = "symmetry", "pool"  # that a trial can leave out
+NODE_COLUMNS = (*COLUMNS, *SYMMETRY_COLUMNS)
+LATER = {*EXPOSURE_COLUMNS, "facing_first", "facing_most"}  # columns that version 3 did not have
+EARLIER_EDGES = 0, 5, 4, 6, 7  # places of version 3's edge features among those of today
 
 
 class Pairs(IterableDataset):
@@ -57,7 +63,7 @@ class Pairs(IterableDataset):
 def judge(
     backbone: Backbone, config: ModelConfig, state: Mapping[str, torch.Tensor], lessons: Sequence[Path]
 ) -> dict[str, float]:
-    """Figures of averaged weights on lessons of pairs: of the joined map, and of each layer's points."""
+    """Figures of averaged weights on lessons of pairs: of each layer, and of the joined map by kind of scan."""
     device = backbone.device
     model = PointADPlus(backbone, config).to(device)
     model.load_state_dict(dict(state))
@@ -68,7 +74,29 @@ def judge(
         values = figures(found, replace(config.fusion, geometry=share))
         rows[f"{name} twins"] = round(100 * twins(found, replace(config.fusion, geometry=share)), 1)
         rows |= {f"{name} {key}": round(100 * value, 1) for key, value in zip(FIGURES, values, strict=True)}
+    for scan in sorted({case.scan for case in found}):
+        own = [case for case in found if case.scan == scan]
+        if len({case.labels.any() for case in own}) == 2:
+            values = figures(own, config.fusion)
+            rows |= {f"{scan} {key}": round(100 * value, 1) for key, value in zip(FIGURES, values, strict=True)}
     return rows
+
+
+def take_over(model: PointADPlus, path: Path) -> None:
+    """Start from weights of version 3: what they did not know of a node, or of an edge, counts nothing at first."""
+    old = {name: value.float() for name, value in read_safetensors(path)[0].items()}
+    new = model.state_dict()
+    known = [row for row, name in enumerate(NODE_COLUMNS) if name not in LATER]
+    for name, value in old.items():
+        if name.startswith("aggregation.from_descriptors.0.weight"):
+            new[name] = torch.zeros_like(new[name]).index_copy(1, torch.tensor(known), value)
+        elif name in ("aggregation.center", "aggregation.spread"):
+            new[name][known] = value
+        elif name.endswith("edge.weight"):
+            new[name] = torch.zeros_like(new[name]).index_copy(1, torch.tensor(EARLIER_EDGES), value)
+        else:
+            new[name] = value
+    model.load_state_dict(new)
 
 
 def leave_out(model: PointADPlus, part: str) -> None:
@@ -148,6 +176,8 @@ def main() -> None:
     parser.add_argument("--backbone", default="embedded")
     parser.add_argument("--hidden", type=int, default=ModelConfig.hidden, help="width of the geometry layer")
     parser.add_argument("--without", choices=PARTS, help="a part that has no say")
+    parser.add_argument("--start", type=Path, help="weights of version 3 to start from")
+    parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates")
     parser.add_argument("--steps", type=int, default=1200, help="each over a healthy and a damaged twin")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=1e9, help="shorten the run to what fits in this time")
@@ -165,16 +195,20 @@ def main() -> None:
     start, kept = time.perf_counter(), len(list(cache.folder.iterdir()))
     arguments.run.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # of each worker
-    judged = range(JUDGED, JUDGED + 2 * arguments.judged)
-    held_out = cache.of_objects(judged, CorpusConfig(families=HELD_OUT), workers=arguments.workers)
-    lessons = cache.of_objects(range(2 * arguments.pairs), CorpusConfig(), workers=arguments.workers)
+    judged = range(JUDGED, JUDGED + arguments.judged)
+    held_out = cache.of_pairs(judged, CorpusConfig(families=HELD_OUT), workers=arguments.workers)
+    lessons = cache.of_pairs(range(arguments.pairs), CorpusConfig(), workers=arguments.workers)
     made, seconds = len(list(cache.folder.iterdir())) - kept, time.perf_counter() - start
     print(f"{arguments.pairs} pairs; {made} objects made and observed in {seconds:.0f} s", flush=True)
     if arguments.only_lessons:
         return
     torch.set_num_threads(arguments.threads)
-    training = OptimizationConfig(batch=2, warmup=50, ema=0.995)
+    plain = OptimizationConfig(batch=2, warmup=50, ema=0.995)
+    rates = {"prompt_lr": plain.prompt_lr * arguments.rate, "aggregation_lr": plain.aggregation_lr * arguments.rate}
+    training = replace(plain, **rates)
     calibrate_descriptors(model, lessons)
+    if arguments.start:
+        take_over(model, arguments.start)
     if arguments.without:
         leave_out(model, arguments.without)
     backbone.to(arguments.device)

@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from pointadplus.learning.synthesis.corpus import CorpusConfig, sample_pair
 from pointadplus.learning.synthesis.fittings import KINDS, with_fittings
+from pointadplus.learning.synthesis.scanner import ScannerConfig
 from pointadplus.learning.synthesis.shapes import CATALOGUE, FAMILIES, sample_shape
 from pointadplus.learning.synthesis.solids import box, sphere
 from pointadplus.learning.synthesis.surface import sample_surface
@@ -70,9 +71,10 @@ def test_share_of_objects_that_carry_details() -> None:
 
 
 def test_twins_carry_the_same_details() -> None:
-    config = CorpusConfig(families=("machined_block",), points=(4000, 4001), fittings=1.0)
+    scanner = ScannerConfig(shares=(1.0, 0.0, 0.0, 0.0, 0.0), points=(4000, 4001), surface=4000)
+    config = CorpusConfig(families=("machined_block",), scanner=scanner, fittings=1.0)
     for seed in range(4):
         healthy, damaged = sample_pair(seed, config)
         sound = damaged.points[~damaged.labels]
         gaps, _ = cKDTree(healthy.points.numpy()).query(sound.numpy())
-        assert (gaps < 0.01).mean() > 0.7  # of a diagonal of 100: the same points, but where a defect bends them
+        assert (gaps < 0.5).mean() > 0.9  # of a diagonal of 100: the same but for noise, and where a defect bends it

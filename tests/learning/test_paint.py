@@ -18,10 +18,11 @@ from pointadplus.learning.synthesis.corpus import CorpusConfig
 from pointadplus.learning.synthesis.dataset import SyntheticConfig, write_dataset
 from pointadplus.learning.synthesis.paint import COLOR_KINDS, PATTERNS, SEEN, Paint, spoil
 from pointadplus.learning.synthesis.painted import sample_painted
+from pointadplus.learning.synthesis.scanner import ScannerConfig
 from pointadplus.learning.synthesis.specimens import make_specimen
 from tests.reference import colors as naive
 
-SMALL = CorpusConfig(points=(2000, 3000))
+SMALL = CorpusConfig(scanner=ScannerConfig(points=(2000, 3000), surface=4000))
 
 
 def ball(count: int, seed: int) -> np.ndarray:

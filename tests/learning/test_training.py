@@ -17,6 +17,7 @@ from pointadplus.errors import WeightsError
 from pointadplus.io.checkpoint import load_checkpoint, save_checkpoint
 from pointadplus.learning.synthesis.corpus import TRAINING_FAMILIES, CorpusConfig, sample_object, sample_pair
 from pointadplus.learning.synthesis.defects import KINDS
+from pointadplus.learning.synthesis.scanner import ScannerConfig
 from pointadplus.learning.synthesis.shapes import HELD_OUT
 from pointadplus.learning.training.cache import load_picture
 from pointadplus.learning.training.config import OptimizationConfig
@@ -49,7 +50,8 @@ from pointadplus.zero_shot.model import PointADPlus
 from pointadplus.zero_shot.observation import Observer
 from tests.small import CHANNELS, MODEL, OBSERVATION, small_backbone_file
 
-CORPUS = CorpusConfig(families=("bolt", "vase", "bracket"), points=(2000, 3000))
+SCANNER = ScannerConfig(shares=(1.0, 0.0, 0.0, 0.0, 0.0), points=(2000, 3000), surface=3000)
+CORPUS = CorpusConfig(families=("bolt", "vase", "bracket"), scanner=SCANNER)
 
 
 @pytest.fixture(scope="module")
@@ -246,8 +248,8 @@ def test_pictures_and_lessons_come_back_from_disk(stream, drawn, backbone_file, 
     backbone = load_backbone(backbone_file)
     model = PointADPlus(backbone, MODEL)
     cache = LessonCache(tmp_path / "lessons", backbone, stream.observer, model)
-    seeds = range(10_000_000, 10_000_006)
-    lessons = cache.of_objects(seeds, CORPUS)
+    numbers = range(5_000_000, 5_000_003)
+    lessons = cache.of_pairs(numbers, CORPUS)
     lesson = load_lesson(lessons[1])
     torch.testing.assert_close(lesson.observation.features.norm(dim=1), torch.ones(256), atol=2e-3, rtol=0)
     assert torch.equal(lesson.kinds, stored.kinds)
@@ -260,7 +262,7 @@ def test_pictures_and_lessons_come_back_from_disk(stream, drawn, backbone_file, 
         assert torch.equal(lesson.graph.index[stride], graph.index[stride])
         torch.testing.assert_close(lesson.graph.edges[stride], graph.edges[stride], atol=2e-3, rtol=1e-3)
     written = lessons[1].stat().st_mtime_ns
-    assert cache.of_objects(seeds, CORPUS, workers=1) == lessons
+    assert cache.of_pairs(numbers, CORPUS, workers=1) == lessons
     assert lessons[1].stat().st_mtime_ns == written, "what is there already is not computed again"
 
 
@@ -279,7 +281,7 @@ def test_prompts_and_aggregation_learn_while_the_backbone_stays(stream, drawn, b
     backbone = load_backbone(backbone_file)
     digest = backbone.digest
     cache = LessonCache(tmp_path / "lessons", backbone, stream.observer, PointADPlus(backbone, MODEL))
-    lessons = cache.of_objects(range(10_000_000, 10_000_006), CORPUS)
+    lessons = cache.of_pairs(range(5_000_000, 5_000_003), CORPUS)
     pairs = pairs_of(lessons)
     assert [tuple(path.stem.split("-")[0][-1] for path in pair) for pair in pairs] == [
         ("0", "1"),

@@ -26,6 +26,7 @@ from pointadplus.evaluation import evaluate
 from pointadplus.geometry.neighbors import smooth
 from pointadplus.learning.protocols import Source, keep_apart, run_protocol
 from pointadplus.learning.synthesis.corpus import CorpusConfig, sample_object
+from pointadplus.learning.synthesis.scanner import ScannerConfig
 from pointadplus.learning.training import run as run_module
 from pointadplus.learning.training.config import PUBLISHED, DataConfig, OptimizationConfig, TrainConfig
 from pointadplus.learning.training.lessons import Lesson, LessonCache, load_lesson
@@ -38,6 +39,7 @@ from pointadplus.zero_shot.observation import Observer
 from tests.small import MODEL, OBSERVATION, small_backbone_file
 
 PLAIN = replace(MODEL, mode="pointad")
+SCANNER = ScannerConfig(shares=(1.0, 0.0, 0.0, 0.0, 0.0), points=(1500, 2000), surface=2000)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes of four synthetic objects in the layout of Anomaly-ShapeNet, half of them damaged."""
     root = tmp_path_factory.mktemp("shapes")
     for number, family in enumerate(("bolt", "vase", "bracket")):
-        corpus = CorpusConfig(families=(family,), points=(1500, 2000), fittings=0.0)
+        corpus = CorpusConfig(families=(family,), scanner=SCANNER, fittings=0.0)
         (root / family / "test").mkdir(parents=True)
         (root / family / "GT").mkdir()
         for index in range(4):

@@ -10,11 +10,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ...errors import ConfigError
-from .chance import integer, log_uniform
+from .chance import integer
 from .defects import KINDS, apply_defect, draw_severity
-from .scan import ScanArtifacts, add_scan_artifacts, diagonal
+from .scan import diagonal
+from .scanner import Scanner, ScannerConfig, draw_scanner
 from .shapes import FAMILIES, HELD_OUT, sample_shape
 
+SCANS_TRIED, LABELLED = 4, 12  # scans of a damaged object, for one that shows so many points of the damage
 TRAINING_FAMILIES = tuple(family for family in FAMILIES if family not in HELD_OUT)
 
 
@@ -24,19 +26,17 @@ class CorpusConfig:
 
     Attributes:
         families: shape families to draw from.
-        points: lowest and highest size of a cloud before scan artefacts, drawn log-uniformly.
         defect_counts: probabilities of one, two and three defects on a damaged object.
         stretch: largest factor by which an axis is stretched or squeezed.
         fittings: share of the objects, healthy and damaged, that carry lone details by design.
-        artifacts: what the scanner does.
+        scanner: what scans them.
     """
 
     families: tuple[str, ...] = TRAINING_FAMILIES
-    points: tuple[int, int] = (16_000, 40_000)
     defect_counts: tuple[float, float, float] = (0.7, 0.2, 0.1)
     stretch: float = 1.4
     fittings: float = 0.5
-    artifacts: ScanArtifacts = field(default_factory=ScanArtifacts)
+    scanner: ScannerConfig = field(default_factory=ScannerConfig)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,8 @@ class LabelledObject:
         kinds: (N,) int64, index into `KINDS` where labelled, else −1.
         family, caption: the shape's.
         kind: the first defect's kind, `good` if none.
+        scan: what kind of scan it is, one of `SCANS`.
+        normals: (N, 3) float32 unit vectors, of the true surface.
     """
 
     points: Float[Tensor, "n 3"]
@@ -57,6 +59,8 @@ class LabelledObject:
     family: str
     caption: str
     kind: str
+    scan: str
+    normals: Float[Tensor, "n 3"]
 
     @property
     def damaged(self) -> bool:
@@ -65,20 +69,27 @@ class LabelledObject:
 
 
 def sample_pair(seed: int, config: CorpusConfig | None = None) -> tuple[LabelledObject, LabelledObject]:
-    """The same object, sampled and posed alike, healthy and damaged.
+    """The same object, posed and scanned alike, healthy and damaged.
 
     Args:
         seed: decides everything; equal seeds give equal pairs.
     """
     config = config or CorpusConfig()
     scene = _Scene(seed, config)
-    damaged = _damage(scene.points, scene.normals, config, scene.generator)
-    return scene.healthy()[0], scene.scanned(*damaged)[0]
+    points, normals, kinds, kind = _damage(scene.points, scene.normals, config, scene.generator)
+    for _ in range(SCANS_TRIED):
+        scanner = draw_scanner(scene.generator, config.scanner, points, normals, kinds >= 0)
+        damaged = scene.scanned(scanner, points, normals, kinds, kind)
+        if int(damaged.labels.sum()) >= LABELLED:
+            break
+    return scene.healthy(scanner), damaged
 
 
-def sample_healthy(seed: int, config: CorpusConfig | None = None) -> tuple[LabelledObject, Float[Tensor, "n 3"]]:
-    """The first of `sample_pair`, and the normals of its points, (N, 3)."""
-    return _Scene(seed, config or CorpusConfig()).healthy()
+def sample_healthy(seed: int, config: CorpusConfig | None = None) -> LabelledObject:
+    """A healthy object, looked at from anywhere."""
+    config = config or CorpusConfig()
+    scene = _Scene(seed, config)
+    return scene.healthy(draw_scanner(scene.generator, config.scanner, scene.points, scene.normals))
 
 
 def sample_object(seed: int, config: CorpusConfig | None = None) -> LabelledObject:
@@ -87,25 +98,26 @@ def sample_object(seed: int, config: CorpusConfig | None = None) -> LabelledObje
 
 
 class _Scene:
-    """A shape in a random pose before a scanner that does the same whenever it scans."""
+    """A shape in a random pose, sampled densely."""
 
     def __init__(self, seed: int, config: CorpusConfig) -> None:
         self.generator = torch.Generator().manual_seed(seed)
-        count = int(log_uniform(self.generator, *config.points))
         family = config.families[integer(self.generator, len(config.families))]
+        count = config.scanner.surface
         self.shape = sample_shape(self.generator, points=count, family=family, fittings=config.fittings)
         self.points, self.normals = _pose(self.shape.points, self.shape.normals, config.stretch, self.generator)
-        self.scan_seed, self.artifacts = integer(self.generator, 2**31), config.artifacts
 
-    def healthy(self) -> tuple[LabelledObject, Tensor]:
-        return self.scanned(self.points, self.normals, torch.full((len(self.points),), -1), "good")
+    def healthy(self, scanner: Scanner) -> LabelledObject:
+        return self.scanned(scanner, self.points, self.normals, torch.full((len(self.points),), -1), "good")
 
-    def scanned(self, points: Tensor, normals: Tensor, kinds: Tensor, kind: str) -> tuple[LabelledObject, Tensor]:
-        """A scan of the shape, or of what damage made of it, and the normals of its points."""
-        scanner = torch.Generator().manual_seed(self.scan_seed)
-        points, normals, kept = add_scan_artifacts(points, normals, scanner, self.artifacts)
-        kinds = kinds[kept]
-        return LabelledObject(points, kinds >= 0, kinds, self.shape.family, self.shape.caption, kind), normals
+    def scanned(self, scanner: Scanner, points: Tensor, normals: Tensor, kinds: Tensor, kind: str) -> LabelledObject:
+        """A scan of the shape, or of what damage made of it."""
+        scan = scanner.scan(points, normals)
+        kinds = torch.where(scan.source >= 0, kinds[scan.source.clamp_min(0)], -1)
+        shape = self.shape
+        return LabelledObject(
+            scan.points, kinds >= 0, kinds, shape.family, shape.caption, kind, scanner.kind, scan.normals
+        )
 
 
 def _damage(

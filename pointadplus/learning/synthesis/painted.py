@@ -42,12 +42,12 @@ def sample_painted(seed: int, config: CorpusConfig | None = None) -> tuple[Paint
     Args:
         seed: decides everything; equal seeds give equal pairs.
     """
-    healthy, normals = sample_healthy(seed, config)
+    healthy = sample_healthy(seed, config)
     rng = np.random.default_rng(seed)
     places = healthy.points.double().numpy()
     places = (places - places.mean(0)) / np.linalg.norm(np.ptp(places, axis=0))
     paint, kind = Paint.draw(rng), str(rng.choice(list(COLOR_KINDS)))
-    shade = _shade(normals.double().numpy(), rng) if rng.random() < LIT else np.ones(len(places))
+    shade = _shade(healthy.normals.double().numpy(), rng) if rng.random() < LIT else np.ones(len(places))
     grain = rng.integers(2**31)
 
     def coated(colors: np.ndarray, labels: np.ndarray, kind: str) -> PaintedObject:

@@ -69,8 +69,10 @@ class Part:
             damaged = apply_defect(points, normals, kind, generator, severity=draw_severity(generator))
             points, normals, labels = damaged.points, damaged.normals, damaged.labels
         artifacts = replace(self.config.artifacts, one_sided=1.0) if one_sided else self.config.artifacts
-        points, _, kept = add_scan_artifacts(points, normals, generator, artifacts)
+        points, normals, kept = add_scan_artifacts(points, normals, generator, artifacts)
         labels = labels[kept]
         kinds = torch.where(labels, KINDS.index(kind) if kind in KINDS else -1, -1)
-        points = points @ free_turn(generator).T
-        return LabelledObject(points, labels, kinds, self.config.family, self.caption, kind)
+        turn = free_turn(generator)
+        scan = "single" if one_sided else "even"
+        family, caption = self.config.family, self.caption
+        return LabelledObject(points @ turn.T, labels, kinds, family, caption, kind, scan, normals @ turn.T)

@@ -16,7 +16,7 @@ from ...io.tensors import write_tensors
 from ...zero_shot.observation import Picture
 from ..synthesis.corpus import LabelledObject
 
-PICTURES = 2  # format of the files; counts up when what they hold changes
+PICTURES = 3  # format of the files; counts up when what they hold changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +52,7 @@ def save_picture(path: Path, labelled: LabelledPicture, origin: str = "") -> Non
     tensors = {
         "nodes": picture.nodes,
         "normals": picture.descriptors.normals,
+        "view": picture.descriptors.view,
         "features": picture.descriptors.features.clamp(-6e4, 6e4).half(),
         "symmetry": picture.symmetry.clamp(-6e4, 6e4).half(),
         "images": picture.images.half(),
@@ -77,7 +78,7 @@ def load_picture(path: Path) -> LabelledPicture:
     with safe_open(path, "pt") as file:
         read = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open has no iterator
         card = file.metadata()
-    descriptors = Descriptors(read["normals"], read["features"].float())
+    descriptors = Descriptors(read["normals"], read["features"].float(), read["view"])
     identity = Normalization(torch.zeros(3, dtype=torch.float64), 1.0)
     picture = Picture(
         torch.arange(len(read["nodes"])),

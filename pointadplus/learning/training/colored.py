@@ -15,6 +15,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from ...clip.backbone import Backbone
 from ...cloud import PointCloud
 from ...geometry.descriptors import DESCRIPTORS, Descriptors, outward_normals
+from ...geometry.exposure import mean_view
 from ...geometry.sampling import canonical_order
 from ...geometry.symmetry_descriptors import SYMMETRY_COLUMNS
 from ...prompts.templates import ANOMALOUS_WORDS, NORMAL_WORDS, captions
@@ -66,7 +67,7 @@ def labelled_colors(thing: PaintedObject, observer: Observer) -> LabelledPicture
     count = min(observer.config.nodes, len(support))
     nodes, normals = support[:count], outward_normals(support, count)
     views = observer.renderer.render(PointCloud(nodes, normals=normals))
-    nothing = Descriptors(normals, nodes.new_zeros(count, DESCRIPTORS))
+    nothing = Descriptors(normals, nodes.new_zeros(count, DESCRIPTORS), mean_view(normals)[0])
     pixels = views.index, views.pixels, views.visible
     unlike = nodes.new_zeros(count, len(SYMMETRY_COLUMNS))
     picture = Picture(order, normalization, nodes, nothing, views.depth[:, None], *pixels, unlike)

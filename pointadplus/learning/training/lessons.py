@@ -23,11 +23,11 @@ from ...io.tensors import write_tensors
 from ...render import rasterize_labels
 from ...zero_shot.model import PointAD
 from ...zero_shot.observation import Observation, Observer, Picture
-from ..synthesis.corpus import CorpusConfig, sample_object
+from ..synthesis.corpus import CorpusConfig, sample_pair
 from .cache import LabelledPicture
 from .pictures import patch_targets
 
-_FORMAT = 2  # of the files; counts up when what they hold changes
+_FORMAT = 3  # of the files; counts up when what they hold changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,26 +132,27 @@ class LessonCache:
                 progress(len(paths), len(samples))
         return paths
 
-    def of_objects(self, seeds: Sequence[int], corpus: CorpusConfig, *, workers: int = 0) -> list[Path]:
-        """The lessons of synthetic objects, made where they are missing, with the seeds in their file names.
+    def of_pairs(self, numbers: Sequence[int], corpus: CorpusConfig, *, workers: int = 0) -> list[Path]:
+        """The lessons of synthetic twins, made where they are missing: a healthy and a damaged one in turns.
 
         Args:
-            seeds: see `sample_object`.
+            numbers: of the pairs, see `sample_pair`; file names start with twice the number, and one more.
             corpus: what the objects are.
             workers: processes that make them; 0 makes them in this one.
         """
-        paths = DataLoader(_Objects(self, seeds, corpus), batch_size=None, num_workers=workers)
-        return [Path(path) for path in paths]
+        pairs = DataLoader(_Pairs(self, numbers, corpus), batch_size=None, num_workers=workers)
+        return [Path(path) for pair in pairs for path in pair]
 
-    def of_object(self, seed: int, corpus: CorpusConfig) -> Path:
-        """The lesson of one synthetic object."""
+    def of_pair(self, number: int, corpus: CorpusConfig) -> tuple[Path, Path]:
+        """The lessons of one pair of synthetic twins."""
         tag = hashlib.sha256(f"{self._look}{corpus}".encode()).hexdigest()[:8]
-        path = self.folder / f"{seed:012d}-{tag}.safetensors"
-        if not path.exists():
-            thing = sample_object(seed, corpus)
-            labelled = LabelledPicture.of(thing, self.observer.picture(PointCloud.create(thing.points)))
-            self._write(path, labelled.picture, labelled.kinds, thing.damaged, True, labelled.family, labelled.kind)
-        return path
+        healthy, damaged = (self.folder / f"{2 * number + half:012d}-{tag}.safetensors" for half in range(2))
+        if not (healthy.exists() and damaged.exists()):
+            for path, thing in zip((healthy, damaged), sample_pair(number, corpus), strict=True):
+                labelled = LabelledPicture.of(thing, self.observer.picture(PointCloud.create(thing.points)))
+                category = f"{thing.scan}/{labelled.family}"
+                self._write(path, labelled.picture, labelled.kinds, thing.damaged, True, category, labelled.kind)
+        return healthy, damaged
 
     def _path(self, points: Tensor, kinds: Tensor, state: str) -> Path:
         sha = hashlib.sha256(f"{self._look}{state}".encode())
@@ -171,17 +172,18 @@ class LessonCache:
         _save(path, lesson)
 
 
-class _Objects(Dataset[str]):
-    """Lessons by their place among seeds; making them is what reading an item does."""
+class _Pairs(Dataset[tuple[str, str]]):
+    """Lessons of twins by their place among numbers; making them is what reading an item does."""
 
-    def __init__(self, cache: LessonCache, seeds: Sequence[int], corpus: CorpusConfig) -> None:
-        self.cache, self.seeds, self.corpus = cache, seeds, corpus
+    def __init__(self, cache: LessonCache, numbers: Sequence[int], corpus: CorpusConfig) -> None:
+        self.cache, self.numbers, self.corpus = cache, numbers, corpus
 
     def __len__(self) -> int:
-        return len(self.seeds)
+        return len(self.numbers)
 
-    def __getitem__(self, place: int) -> str:
-        return str(self.cache.of_object(self.seeds[place], self.corpus))
+    def __getitem__(self, place: int) -> tuple[str, str]:
+        healthy, damaged = self.cache.of_pair(self.numbers[place], self.corpus)
+        return str(healthy), str(damaged)
 
 
 def _at_nodes(picture: Picture, nodes: int) -> Tensor:
@@ -192,8 +194,9 @@ def _at_nodes(picture: Picture, nodes: int) -> Tensor:
 def _save(path: Path, lesson: Lesson) -> None:
     seen, graph = lesson.observation, lesson.graph
     tensors = {
-        "nodes": seen.nodes, "normals": seen.normals, "descriptors": seen.descriptors.clamp(-6e4, 6e4).half(),
-        "features": seen.features.half(), "pixels": seen.pixels, "visible": seen.visible,
+        "nodes": seen.nodes, "normals": seen.normals, "view": seen.view,
+        "descriptors": seen.descriptors.clamp(-6e4, 6e4).half(), "features": seen.features.half(),
+        "pixels": seen.pixels, "visible": seen.visible,
         "patches": seen.patches.half(), "views": seen.views, "kinds": lesson.kinds.to(torch.int8),
         "mask": torch.from_numpy(np.packbits(lesson.mask.numpy())), "share": lesson.share, "solid": lesson.solid,
         "neighbors": graph.neighbors.int(), "distances": graph.distances,
@@ -214,6 +217,7 @@ def load_lesson(path: Path) -> Lesson:
     seen = Observation(
         read["nodes"],
         read["normals"],
+        read["view"],
         read["descriptors"].float(),
         read["features"].float(),
         read["pixels"],
