@@ -18,7 +18,7 @@ with warnings.catch_warnings():  # torch_geometric scripts classes on import, wh
     warnings.filterwarnings("ignore", message=r".*torch\.jit\.script.*")
     from torch_geometric.nn import MessagePassing
 
-EDGE_FEATURES = 5
+EDGE_FEATURES = 8
 POOLED = 16  # channels of the node states that an object is judged by
 SHARES = (0.001, 0.01, 0.1, 1.0)  # of the nodes, the highest of a channel, that a mean is taken over; the last is all
 
@@ -54,7 +54,7 @@ class PointGraph:
     Attributes:
         index: stride → (2, M·k) int64, row 0 the neighbour (source), row 1 the node that listens (target); the k
             edges of a node stand in consecutive rows.
-        edges: stride → (M·k, 5) rotation-invariant edge features.
+        edges: stride → (M·k, 8) rotation-invariant edge features.
         neighbors: (M, k) nearest nodes, the node itself first; `distances` the same shape.
     """
 
@@ -65,9 +65,20 @@ class PointGraph:
 
 
 def build_graph(
-    nodes: Float[Tensor, "m 3"], normals: Float[Tensor, "m 3"], neighbors: int, strides: tuple[int, ...]
+    nodes: Float[Tensor, "m 3"],
+    normals: Float[Tensor, "m 3"],
+    view: Float[Tensor, "3"],
+    neighbors: int,
+    strides: tuple[int, ...],
 ) -> PointGraph:
-    """The k-NN graph of the nodes at each stride. Nodes must be in random order, for strides thin them out evenly."""
+    """The k-NN graph of the nodes at each stride. Nodes must be in random order, for strides thin them out evenly.
+
+    Args:
+        nodes, normals: (M, 3) in the normalised frame, normals outward.
+        view: (3,) unit vector towards the eyes, see `exposure.mean_view`.
+        neighbors: k.
+        strides: of the hops.
+    """
     index, edges = {}, {}
     distances, near = knn(nodes, nodes, neighbors + 1)
     listener = torch.arange(len(nodes), device=nodes.device)[:, None].expand(-1, neighbors)
@@ -78,26 +89,32 @@ def build_graph(
             _, found = knn(nodes[::stride], nodes, neighbors)
             found = found * stride
         index[stride] = torch.stack([found.reshape(-1), listener.reshape(-1)])
-        edges[stride] = edge_features(nodes, normals, index[stride])
+        edges[stride] = edge_features(nodes, normals, view, index[stride])
     return PointGraph(index, edges, near, distances)
 
 
 def edge_features(
-    nodes: Float[Tensor, "m 3"], normals: Float[Tensor, "m 3"], index: Int[Tensor, "2 e"]
-) -> Float[Tensor, "e 5"]:
-    """Distance over the mean distance, n_i·n_j, n_i·r, n_j·r and their difference: the same in every pose.
+    nodes: Float[Tensor, "m 3"], normals: Float[Tensor, "m 3"], view: Float[Tensor, "3"], index: Int[Tensor, "2 e"]
+) -> Float[Tensor, "e 8"]:
+    """Where a neighbour lies in the node's own frame, and how the normals stand: the same in every pose.
 
-    r is the unit vector from the node to its neighbour; the neighbour's normal is turned to the node's side, because
-    the orientation of normals on an open scan cannot be trusted.
+    The frame has the normal as z and the view, laid into the tangent plane, as x. The features are the distance over
+    the mean distance, its logarithm over 0.01, x, |y| and z of the unit vector to the neighbour, the cosine of the
+    normals, n_j·r and the difference n_j·r − n_i·r. |y|, for a mirror image has its damage elsewhere, but no less.
     """
     neighbor, node = index
     offset = nodes[neighbor] - nodes[node]
     distance = offset.norm(dim=1)
     direction = offset / distance.clamp_min(1e-9)[:, None]
-    agree = (normals[node] * normals[neighbor]).sum(1)
-    own = (normals[node] * direction).sum(1)
-    other = torch.where(agree >= 0, 1.0, -1.0) * (normals[neighbor] * direction).sum(1)
-    return torch.stack([distance / distance.mean().clamp_min(1e-9), agree.abs(), own, other, other - own], 1)
+    own = normals[node]
+    view = view.to(normals)
+    across = nn.functional.normalize(view - (normals @ view)[:, None] * normals, dim=1)[node]
+    x, z = (direction * across).sum(1), (direction * own).sum(1)
+    y = (1 - x.square() - z.square()).clamp_min(0).sqrt()
+    agree = (own * normals[neighbor]).sum(1)
+    other = (normals[neighbor] * direction).sum(1)
+    ratio = distance / distance.mean().clamp_min(1e-9)
+    return torch.stack([ratio, (distance / 0.01).clamp_min(1e-2).log(), x, y, z, agree, other, other - z], 1)
 
 
 class GeometryHop(MessagePassing):

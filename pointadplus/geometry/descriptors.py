@@ -1,6 +1,7 @@
-"""Rotation-invariant descriptors of each point's surroundings, at several scales.
+"""Rotation-invariant descriptors of each point's surroundings, at several scales, and of how it was seen.
 
-Points are in the normalised frame (`PointCloud.normalized`), where the object's diagonal is about 1.
+Points are in the normalised frame (`PointCloud.normalized`), where the object's diagonal is about 1, so that scales are
+lengths: they mean the same on a whole object and on one side of it, in a sparse scan and in a dense one.
 """
 
 from __future__ import annotations
@@ -12,19 +13,32 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..cloud import PointCloud
+from .exposure import AROUND, EXPOSURE_COLUMNS, border_nodes, describe_exposure, leaving, mean_view, oriented
 from .histograms import BINS, fast_histograms, simplified_histograms
 from .neighbors import knn
 from .normals import LocalFrames, local_frames, offsets_to
+from .sampling import even_order
 
-# (every n-th support point, neighbours): about 0.05, 0.2, 0.6, 1.9 and 5 % of a 20,000-point surface.
-SCALES: tuple[tuple[int, int], ...] = ((1, 10), (1, 40), (4, 32), (4, 96), (16, 64))
+# (part of the support, 1 in so many; radius; least and most neighbours): the radii are those of 0.05, 0.2, 0.6, 1.9 and
+# 5 % of a sphere's surface.
+SCALES: tuple[tuple[int, float, int, int], ...] = (
+    (1, 0.0126, 8, 32),
+    (1, 0.0252, 20, 64),
+    (4, 0.045, 16, 48),
+    (4, 0.078, 40, 112),
+    (16, 0.127, 24, 80),
+)
 QUADRIC_SCALES = (1, 2, 3)  # indices into SCALES where a quadric is fitted
-HISTOGRAM_SCALES = ((1, 48), (4, 48))  # of the nodes: about 0.6 and 2.4 % of the surface
+HISTOGRAM_SCALES = ((1, 48), (4, 48))  # of the nodes: about 0.6 and 2.4 % of a sphere's surface
 AVERAGED = 16  # nodes over which a histogram is averaged, the point itself included
 FAR = 0.08  # a match nearer than this share of the diagonal is the point's own neighbourhood
 REFERENCES = 2048
 RANKS = (1, 3, 9)
 CHUNK = 2048
+SKETCH = 4096  # points that tell from where a scan was taken
+FALLS = 0.05  # mean cosine between the view and the way out over the border from which on a scan falls away there
+_AREA = 8  # neighbour that tells the area that a point stands for
 _FRAME = ("thickness", "planarity", "linearity", "log_size", "offset", "shift", "turn")
 _QUADRIC = ("residual", "residual_size", "roughness", "curvature", "anisotropy")
 _LOCAL = (
@@ -38,6 +52,7 @@ COLUMNS = (
     *(f"fpfh_{scale}_{bin}" for scale in range(len(HISTOGRAM_SCALES)) for bin in range(3 * BINS)),
     *_SELF,
     *(f"relative_{name}" for name in _SELF),
+    *EXPOSURE_COLUMNS,
 )
 """Names of the descriptors. The number behind a name is an index into `SCALES`, or into `HISTOGRAM_SCALES` for `fpfh`
 and `self`, whose second number is the bin or the rank of the match. `relative`: against the cloud's own median."""
@@ -75,10 +90,12 @@ class Descriptors:
     Attributes:
         normals: (M, 3) unit, turned away from the centre of the widest neighbourhood.
         features: (M, F) float32 descriptors, invariant under rotation; `COLUMNS` names them.
+        view: (3,) unit vector towards the eyes, as far as normals tell.
     """
 
     normals: Float[Tensor, "m 3"]
     features: Float[Tensor, "m f"]
+    view: Float[Tensor, "3"]
 
     @property
     def attributes(self) -> dict[str, Float[Tensor, "m"]]:
@@ -90,7 +107,8 @@ class Descriptors:
 def describe(support: Float[Tensor, "s 3"], count: int) -> Descriptors:
     """Describe the first `count` points of `support`, with all of `support` as their surroundings.
 
-    The order of `support` must be random, for its strided subsets serve as the coarse levels.
+    The order of `support` must be random, its first points spread evenly (`sampling.even_order`): they serve as the
+    coarse levels.
 
     Args:
         support: (S, 3) points in the normalised frame.
@@ -99,30 +117,65 @@ def describe(support: Float[Tensor, "s 3"], count: int) -> Descriptors:
     nodes = support[:count]
     frames: list[LocalFrames] = []
     quadrics: list[Tensor] = []
-    nearest = {stride: knn(support[::stride], nodes, k)[1] for stride, k in dict(sorted(SCALES)).items()}
-    for scale, (stride, k) in enumerate(SCALES):
-        offsets = offsets_to(support[::stride], nodes, nearest[stride][:, :k])
+    levels = {stride: _level(support, stride) for stride, *_ in SCALES}
+    most = {stride: high for stride, _, _, high in SCALES}
+    nearest = {stride: knn(level, nodes, most[stride]) for stride, level in levels.items()}
+    for scale, (stride, radius, low, high) in enumerate(SCALES):
+        distance, index = nearest[stride]
+        k = min(max(int((distance < radius).sum(1).median()), low), high)
+        offsets = offsets_to(levels[stride], nodes, index[:, :k])
         frame = local_frames(offsets)
         frames.append(frame)
         if scale in QUADRIC_SCALES:
             quadrics.append(_quadric(offsets, frame))
-    normals = _turned_outward(frames[0], frames[-1])
-    local = torch.cat(
-        [_frame_features(frames, normals), *(_orient(q, f, normals) for q, f in _pairs(quadrics, frames))], 1
-    )
-    histograms = point_histograms(nodes, normals)
+    around = knn(nodes, nodes, HISTOGRAM_SCALES[0][1])
+    normals = oriented(nodes, _turned_outward(frames[0], frames[-1]), around[1])
+    bent = [_orient(quadric, frame, normals) for quadric, frame in _pairs(quadrics, frames)]
+    local = torch.cat([_frame_features(frames, normals), *bent], 1)
+    histograms = point_histograms(nodes, normals, around)
     matches = self_reference(histograms, nodes)
+    radii = [_radius(frames[scale]) for scale in QUADRIC_SCALES]
+    rises = torch.stack([part[:, 0] * radius for part, radius in zip(bent, radii, strict=True)], 1)
+    area = nearest[1][0][:, _AREA].square() * (torch.pi / _AREA)
+    exposure = describe_exposure(nodes, normals, around[1], area, bent[0][:, 2] * radii[0], rises)
     columns = [local, _relative(local), *histograms, matches, matches / matches.median(0).values.clamp_min(1e-6)]
-    return Descriptors(normals, torch.cat(columns, 1))
+    return Descriptors(normals, torch.cat([*columns, exposure.features], 1), exposure.view)
+
+
+def _level(support: Tensor, stride: int) -> Tensor:
+    return support[: max(1, len(support) // stride)]
 
 
 def outward_normals(support: Float[Tensor, "s 3"], count: int) -> Float[Tensor, "m 3"]:
-    """The normals that `describe` finds, without the descriptors. (M, 3)."""
+    """Normals of the first `count` points, turned away from the centre of the widest neighbourhood. (M, 3)."""
     nodes, frames = support[:count], []
-    for stride, k in (SCALES[0], SCALES[-1]):
+    for stride, k in ((1, 10), (16, 64)):
         level = support[::stride]
         frames.append(local_frames(offsets_to(level, nodes, knn(level, nodes, k)[1])))
     return _turned_outward(*frames)
+
+
+def seen_from(points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "3"], float]:
+    """Towards the eyes that scanned a surface, and how one-sided the scan is.
+
+    Normals tell the axis. Which end of it the eyes are at is told by the scan's border, where a surface turns away.
+
+    Args:
+        points: (N, 3) in any unit.
+
+    Returns:
+        (3,) unit vector, and the length of the mean normal of evenly spread points: 0 of a whole object, near 1 of one
+        face. 0 also where the border does not fall away, as that of a flat sheet: both its sides look alike.
+    """
+    order = even_order(points)[0][: 2 * SKETCH]
+    support = PointCloud(points[order]).normalized()[0].points
+    nodes = support[:SKETCH]
+    near = knn(nodes, nodes, AROUND + 1)[1]
+    normals = oriented(nodes, outward_normals(support, len(nodes)), near)
+    view, length = mean_view(normals)
+    edge = border_nodes(nodes, normals, near).nonzero()[:, 0]
+    out = float((leaving(nodes, edge, near) @ view).mean()) if len(edge) else 0.0
+    return view if out < 0 else -view, length if abs(out) > FALLS else 0.0
 
 
 def _turned_outward(fine: LocalFrames, widest: LocalFrames) -> Float[Tensor, "m 3"]:
@@ -218,9 +271,17 @@ def _relative(features: Tensor) -> Tensor:
     return centred / (centred.abs().median(0).values * 1.4826).clamp_min(1e-6)
 
 
-def point_histograms(nodes: Float[Tensor, "m 3"], normals: Float[Tensor, "m 3"]) -> list[Tensor]:
-    """FPFH of the nodes at each of `HISTOGRAM_SCALES`, (M, 33) each."""
-    found = {stride: knn(nodes[::stride], nodes, k) for stride, k in HISTOGRAM_SCALES}
+def point_histograms(
+    nodes: Float[Tensor, "m 3"], normals: Float[Tensor, "m 3"], around: tuple[Tensor, Tensor] | None = None
+) -> list[Tensor]:
+    """FPFH of the nodes at each of `HISTOGRAM_SCALES`, (M, 33) each.
+
+    Args:
+        nodes, normals: (M, 3).
+        around: what `knn` finds for the finest scale, when it is at hand.
+    """
+    found = {stride: knn(nodes[::stride], nodes, k) for stride, k in HISTOGRAM_SCALES[around is not None :]}
+    found |= {} if around is None else {1: around}
     distances, near = (part[:, :AVERAGED] for part in found[1])
     out = []
     for stride, _ in HISTOGRAM_SCALES:

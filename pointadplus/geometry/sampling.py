@@ -7,6 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .neighbors import knn
+
+# All ours.
+SPREAD = 40_000  # points that are weighed against each other
+RANK = 8  # neighbour whose distance tells the area that a point stands for
+UNEVEN = 8.0  # of the median area; what lies farther off is no sparse surface, but a stray
+
 
 def canonical_order(points: Float[Tensor, "n 3"], seed: int = 0) -> Int[Tensor, "n"]:
     """A seeded random order of the points that any permutation of the input leads to. (N,) int64.
@@ -18,6 +25,27 @@ def canonical_order(points: Float[Tensor, "n 3"], seed: int = 0) -> Int[Tensor, 
     by_position = np.lexsort((array[:, 2], array[:, 1], array[:, 0]))
     generator = torch.Generator().manual_seed(seed)
     return torch.from_numpy(by_position)[torch.randperm(len(points), generator=generator)]
+
+
+def even_order(points: Float[Tensor, "n 3"], seed: int = 0) -> tuple[Int[Tensor, "n"], Float[Tensor, "h"]]:
+    """A canonical order whose first points lie evenly spread over the surface, however unevenly it was scanned.
+
+    Of `SPREAD` random points each is drawn by the area that it stands for, a weighted draw without replacement
+    (Efraimidis and Spirakis, Weighted Random Sampling with a Reservoir, 2006): the shorter a prefix, the more even.
+
+    Returns:
+        (N,) int64 order, and the areas (H,) float32 of the first H = min(N, `SPREAD`), in squared units of the points;
+        their sum is the area that was scanned.
+    """
+    order = canonical_order(points, seed)
+    head = points[order[:SPREAD]]
+    head = (head.double() - head[0].double()).float()
+    area = knn(head, head, RANK + 1)[0][:, -1].square() * (torch.pi / RANK)
+    median = area.median().clamp_min(1e-30)
+    weight = area.clamp(median / UNEVEN, median * UNEVEN)
+    keys = torch.rand(len(head), generator=torch.Generator().manual_seed(seed)).log() / (weight / median)
+    drawn = keys.argsort(descending=True, stable=True)
+    return torch.cat([order[:SPREAD][drawn], order[SPREAD:]]), weight[drawn]
 
 
 def select_points(scores: Float[Tensor, "n"], limit: int) -> Int[Tensor, "k"]:

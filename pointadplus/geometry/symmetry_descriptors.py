@@ -35,11 +35,14 @@ SYMMETRY_COLUMNS = (
     "misfit",
     "symmetries",
     "counterparts",
+    "facing_first",
+    "facing_most",
 )
 """Names of the descriptors. Height: of the moved point over the surface. Gap: how far beside all surface it comes to
 lie. Missing: gaps of what comes to lie here. Unlike: distance of histograms. Least, median and first are over the
 symmetries, the first being the one that fits the object best. Signed: heights that are positive outside. More: by how
-much a descriptor exceeds the counterpart's. Relative: over the object's median."""
+much a descriptor exceeds the counterpart's. Relative: over the object's median. Facing: cosine of the counterpart's
+normal to the view, whether it was scanned or not."""
 
 _HISTOGRAMS = tuple(
     [column for column, name in enumerate(COLUMNS) if name.startswith(f"fpfh_{scale}_")]
@@ -69,6 +72,8 @@ def describe_symmetry(
     near = knn(nodes, nodes, NEAR)[1]
     tree = KDTree(nodes.numpy(), balanced_tree=False, compact_nodes=False)
     counterparts = _nearest(tree, moved)
+    turned = descriptors.normals.double() @ symmetries.rotations.mT
+    facing = (turned @ descriptors.view.double()).float()
     covered = valid & (gaps < COVERED)
     heights = (heights * covered).clamp(-FARTHEST, FARTHEST) * HUNDREDTHS
     outward = (planes * descriptors.normals[counterparts[..., 0]]).sum(-1) >= 0
@@ -97,6 +102,7 @@ def describe_symmetry(
         symmetries.misfits[:1].log().float().expand(len(nodes))[:, None],
         torch.full((len(nodes), 1), float(len(symmetries))),
         valid.sum(0).float()[:, None],
+        torch.stack([*_first((facing,), valid), torch.where(valid, facing, -1.0).amax(0)], 1),
     ]
     return torch.cat(columns, 1)
 

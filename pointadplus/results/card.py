@@ -67,7 +67,7 @@ def _listed(regions: Sequence[Region]) -> str:
             f"{region.points:,}",
             rounded(region.area),
             " × ".join(map(rounded, region.extent[:2])),
-            "–" if region.depth is None else rounded(region.depth),
+            "–" if region.depth is None else f"{'' if region.sided else '±'}{rounded(region.depth)}",
             f"{region.peak_score:.2f}",
         )
         for region in regions[:LISTED]

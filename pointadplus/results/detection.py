@@ -33,6 +33,8 @@ class Detection:
         layers: named (N,) maps of the parts that were joined, for instance `rendering` and `geometry`.
         seconds: time spent in each stage.
         calibration: what the decision rests on, or None if the detector was not calibrated.
+        notes: what the scan does not show, in plain words; empty where the method has nothing to say.
+        measurable: False where the scan cannot be judged, and `notes` say why: there is no verdict then.
     """
 
     object_score: float
@@ -41,6 +43,8 @@ class Detection:
     layers: Mapping[str, Tensor] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     calibration: Calibration | None = None
+    notes: tuple[str, ...] = ()
+    measurable: bool = True
 
     def __post_init__(self) -> None:
         valid = self.valid_scores
@@ -75,16 +79,21 @@ class Detection:
 
     @property
     def p_value(self) -> float | None:
-        """How likely a normal scan scores as high, in [1/(n + 1), 1]; None where the detector was not calibrated.
+        """How likely a normal scan scores as high, in [1/(n + 1), 1].
 
-        Small is anomalous. What it promises stands at `Calibration`.
+        Small is anomalous. What it promises stands at `Calibration`. None where the detector was not calibrated, or the
+        scan cannot be judged.
         """
-        return None if self.calibration is None else self.calibration.p_value(self.object_score)
+        if self.calibration is None or not self.measurable:
+            return None
+        return self.calibration.p_value(self.object_score)
 
     @property
     def is_anomalous(self) -> bool | None:
-        """Whether the object score is above the calibrated threshold; None where the detector was not calibrated."""
-        return None if self.calibration is None else self.calibration.is_anomalous(self.object_score)
+        """Whether the object score is above the calibrated threshold; None as for `p_value`."""
+        if self.calibration is None or not self.measurable:
+            return None
+        return self.calibration.is_anomalous(self.object_score)
 
     @property
     def point_threshold(self) -> float:
@@ -152,12 +161,13 @@ class Detection:
         from . import card
 
         facts = {"object score": f"{self.object_score:.4f}", "verdict": ", ".join(self._verdict())}
+        facts |= {"note": "; ".join(self.notes)} if self.notes else {}
         return card.card(self.cloud, self.valid_scores, facts, self.seconds, self.regions(), self.point_threshold)
 
     def _verdict(self) -> list[str]:
-        """The calibrated decision, as the part of a line; none where the detector was not calibrated."""
-        if self.calibration is None:
+        """The decision, as the part of a line; none where the detector was not calibrated."""
+        if not self.measurable:
+            return ["not measurable"]
+        if self.p_value is None:
             return []
-        return [
-            f"{'anomalous' if self.is_anomalous else 'normal'} p={rounded(self.calibration.p_value(self.object_score))}"
-        ]
+        return [f"{'anomalous' if self.is_anomalous else 'normal'} p={rounded(self.p_value)}"]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # the command line's --help does not wait for torch
 
 
 def json_record(file: Path | str, detection: Detection, regions: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """Plain values of a detection: scores, counts, seconds, a calibrated detector's decision, and regions if given.
+    """Plain values of a detection: scores, counts, notes, seconds, a calibrated detector's decision, regions if given.
 
     Args:
         file: the scan's name, told as it is.
@@ -24,6 +24,8 @@ def json_record(file: Path | str, detection: Detection, regions: list[dict[str, 
         **({} if detection.calibration is None else decision),
         "points": len(detection.cloud),
         "dropped": detection.dropped,
+        "measurable": detection.measurable,
+        "notes": list(detection.notes),
         "seconds": {name: round(value, 4) for name, value in detection.seconds.items()},
         **({} if regions is None else {"regions": regions}),
     }

@@ -18,7 +18,7 @@ from .regions import Region, region_numbers
 
 COLUMNS = (
     "path", "region", "points", "area", "length", "width", "height", "x", "y", "z", "normal_x", "normal_y", "normal_z",
-    "peak_score", "mean_score", "depth", "surface_rms", "word", "word_share",
+    "peak_score", "mean_score", "depth", "sided", "surface_rms", "word", "word_share",
 )  # fmt: skip
 
 # Okabe and Ito, Color Universal Design (2008), without black and grey: told apart with any colour vision.
@@ -48,7 +48,7 @@ def region_table(path: Path) -> Iterator[Callable[[str, Iterable[Mapping[str, An
         def write(name: str, regions: Iterable[Mapping[str, Any]]) -> None:
             for region in regions:
                 vectors = (*region["extent"], *region["position"], *region["normal"])
-                scores = (region[name] for name in ("peak_score", "mean_score", "depth", "surface_rms"))
+                scores = (region[name] for name in ("peak_score", "mean_score", "depth", "sided", "surface_rms"))
                 word = None if region["word"] is None else _inert(region["word"])
                 first = (_inert(name), region["number"], region["points"], region["area"])
                 table.writerow((*first, *vectors, *scores, word, region["word_share"]))

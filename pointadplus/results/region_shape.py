@@ -27,6 +27,9 @@ EXTREME = 0.02  # share of a region's points whose mean deviation is its depth, 
 LOCAL = 20_000  # points that a region and its ring are measured with at most
 CONE, BEAM = math.tan(math.radians(20)), 1.5  # in which the side with more room is looked for; BEAM in spacings
 SHEET = 0.02  # of the cloud's reach: a bulk that is nearer to a region's plane than that has no side
+# Lengths of the mean normal from which on the view tells the side of what faces it, and of all there is, and the least
+# cosines of these.
+ABOVE, ONE_SIDED = (0.2, 0.5), (0.4, 0.1)
 
 
 class Surroundings(NamedTuple):
@@ -89,13 +92,26 @@ def common_axis(normals: Float[Tensor, "k 3"]) -> tuple[Float[Tensor, "3"], floa
     return vectors[:, 2], float(values[2])
 
 
-def outward(cloud: PointCloud, near: Surroundings, up: Tensor, sketch: Tensor, spacing: float) -> float:
-    """1.0 where `up` points out of the surface, else −1.0; see `find_regions`. `sketch`: points all over the cloud."""
+def outward(
+    cloud: PointCloud, near: Surroundings, up: Tensor, sketch: Tensor, view: tuple[Tensor, float], spacing: float
+) -> float:
+    """1.0 where `up` points out of the surface, −1.0 where it points in, 0.0 where nothing tells; see `find_regions`.
+
+    Args:
+        cloud, near: the region's.
+        up: (3,) float64, the axis.
+        sketch: rows of points all over the cloud.
+        view: what `descriptors.seen_from` says of them.
+        spacing: of the points.
+    """
     if cloud.normals is not None:
         return 1.0 if float((near.normals @ up).sum()) >= 0 else -1.0
     low, high = cloud.points.aminmax(dim=0)
     if cloud.grid is not None and not bool(((low <= 0) & (high >= 0)).all()):
         return 1.0 if float(near.origin @ up) <= 0 else -1.0
+    facing = float(view[0].double() @ up)
+    if any(view[1] > length and abs(facing) > cosine for length, cosine in (ABOVE, ONE_SIDED)):
+        return math.copysign(1.0, facing)
     offsets = cloud.points[sketch].double() - near.origin
     height = offsets @ up
     reach = (offsets.square().sum(1) - height.square()).clamp_min(0).sqrt()
@@ -104,12 +120,12 @@ def outward(cloud: PointCloud, near: Surroundings, up: Tensor, sketch: Tensor, s
     rooms = [_third(side[side > 0]) for side in (height[other], -height[other])]
     if rooms[0] != rooms[1]:
         return 1.0 if rooms[0] > rooms[1] else -1.0
-    # Nothing on either side, as on one sheet: away from the bulk of the cloud; if that is flat, along the file's axis.
+    # Nothing on either side, as on one sheet: away from the bulk of the cloud; if that is flat, nobody knows.
     level = (near.offsets[near.ring if near.ring.any() else near.own] @ up).mean()
     bulk = float(height.mean() - level)
     if abs(bulk) <= SHEET * float(reach.max()):
-        bulk = -float(up[up.abs().argmax()])
-    return 1.0 if bulk <= 0 else -1.0
+        return 0.0
+    return 1.0 if bulk < 0 else -1.0
 
 
 def _third(heights: Tensor) -> float:

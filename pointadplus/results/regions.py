@@ -17,6 +17,7 @@ from ..cloud import PointCloud
 from ..config import check_range
 from ..errors import ConfigError
 from ..geometry.components import connected_parts
+from ..geometry.descriptors import seen_from
 from ..geometry.neighbors import knn
 from ..geometry.sampling import canonical_order
 from ..geometry.surface_fit import fit_surface
@@ -49,6 +50,7 @@ class Region:
         peak_position: the point of the peak score.
         depth: how far the region leaves the surface around it, above (+) or below (−): see `find_regions`. None where
             there is no such surface.
+        sided: whether it is known which side is out. If not, `depth` has no sign, and `normal` and "up" may point in.
         surface_rms: root mean square deviation of the surrounding points from that surface: depths of less than about
             three of it are noise. None where `depth` is.
         word: the nearest of the words that were asked for, or None.
@@ -67,6 +69,7 @@ class Region:
     peak_position: Vector
     depth: float | None
     surface_rms: float | None
+    sided: bool = True
     word: str | None = None
     word_share: float | None = None
 
@@ -78,7 +81,8 @@ class Region:
     def __repr__(self) -> str:
         """One line: its number, size, depth, peak score and word; no tensors."""
         parts = [f"{self.points:,} point{'s' * (self.points != 1)}", f"area {rounded(self.area)}"]
-        parts += [] if self.depth is None else [f"depth {rounded(self.depth)}"]
+        sign = "" if self.sided else "±"
+        parts += [] if self.depth is None else [f"depth {sign}{rounded(self.depth)}"]
         parts += [f"peak {float(self.peak_score):.2f}", *([] if self.word is None else [self.word])]
         return f"Region({self.number}: {', '.join(parts)})"
 
@@ -107,9 +111,10 @@ def find_regions(
     farther. It is None where the ring has under 6 points or no common direction.
 
     "Out of the surface" is where the cloud's own normals point; else, in an organised scan whose frame has its origin
-    outside the cloud, toward that origin, where the camera stands; else the side with more room: nothing, or a farther
-    surface, in a cone of 20° about the normal; on a single sheet, away from the bulk of the cloud, and on a flat one
-    along the positive direction of the file's axis that is nearest.
+    outside the cloud, toward that origin, where the camera stands; else, where only what faces one way was scanned,
+    the side that is seen (`descriptors.seen_from`); else the side with more room: nothing, or a farther surface, in a
+    cone of 20° about the normal; on a single sheet, away from the bulk of the cloud. On a flat one nothing tells: the
+    depth is told without a sign.
 
     Args:
         cloud: N points.
@@ -134,8 +139,9 @@ def find_regions(
         return ()
     areas = point_areas(cloud.points, torch.cat(members)).split([len(own) for own in members])
     sketch = canonical_order(cloud.points)[:LOCAL]
+    view = seen_from(cloud.points[sketch])
     return tuple(
-        _measure(cloud, scores, chosen, own, float(area.sum()), sketch, number)
+        _measure(cloud, scores, chosen, own, float(area.sum()), sketch, view, number)
         for number, (own, area) in enumerate(zip(members, areas, strict=True), 1)
     )
 
@@ -162,11 +168,19 @@ def point_areas(points: Float[Tensor, "n 3"], own: Int[Tensor, "k"]) -> Float[Te
 
 
 def _measure(
-    cloud: PointCloud, scores: Tensor, chosen: Tensor, own: Tensor, area: float, sketch: Tensor, number: int
+    cloud: PointCloud,
+    scores: Tensor,
+    chosen: Tensor,
+    own: Tensor,
+    area: float,
+    sketch: Tensor,
+    view: tuple[Tensor, float],
+    number: int,
 ) -> Region:
     near = surroundings(cloud, chosen, own, area)
     up, coherence = common_axis(near.normals[near.ring] if int(near.ring.sum()) >= 6 else near.normals[near.own])
-    up = up * outward(cloud, near, up, sketch, math.sqrt(area / len(own)))
+    side = outward(cloud, near, up, sketch, view, math.sqrt(area / len(own)))
+    up = up * (side or 1.0)
     offsets = cloud.points[own].double() - near.origin
     axes, extent, middle = smallest_box(offsets, up)
 
@@ -178,6 +192,7 @@ def _measure(
     normals = near.normals[near.own]
     facing = normalize((normals * torch.where(normals @ up < 0, -1.0, 1.0)[:, None]).sum(0), dim=0)
     peak = own[scores[own].argmax()]
+    depth = None if fit is None else signed_depth(fit, offsets)
     return Region(
         number=number,
         rows=cloud.valid_rows()[own].sort().values,
@@ -189,8 +204,9 @@ def _measure(
         peak_score=float(scores[own].max()),
         mean_score=float(scores[own].double().mean().clamp(max=1.0)),
         peak_position=_vector(cloud.points[peak]),
-        depth=None if fit is None else signed_depth(fit, offsets),
+        depth=abs(depth) if depth is not None and side == 0 else depth,
         surface_rms=None if fit is None else fit.rms,
+        sided=side != 0,
     )
 
 

@@ -27,6 +27,7 @@ from .colors import observe_colors
 from .explanation import saliency
 from .fusion import EPSILON, FusionConfig
 from .model import ModelConfig, PointAD, build_model
+from .notes import scan_notes
 from .observation import ObservationConfig, Observer, Picture, Stopwatch
 
 EMBEDDED = "assets/zero_shot.safetensors"
@@ -54,13 +55,14 @@ class _Look(NamedTuple):
     """Log-odds of one look at a cloud.
 
     `order` (N,) is the cloud's canonical order, the same in every look; `odds` (N, L) stand in that order, one column a
-    layer, in the order of `names`; `total` () is of the object.
+    layer, in the order of `names`; `total` () is of the object, and `notes` are what `scan_notes` says.
     """
 
     order: Tensor
     odds: Tensor
     total: Tensor
     names: tuple[str, ...]
+    notes: tuple[tuple[str, ...], bool]
 
 
 class ZeroShotDetector(AnomalyDetector):
@@ -162,7 +164,16 @@ class ZeroShotDetector(AnomalyDetector):
         columns = torch.empty_like(maps)
         columns[looks[0].order] = maps
         layers: dict[str, Tensor] = dict(zip(looks[0].names, columns.unbind(1), strict=True))
-        return Detection(float(total), cloud.to_rows(layers["joined"]), cloud, layers, dict(watch.seconds))
+        notes, measurable = looks[0].notes
+        return Detection(
+            float(total),
+            cloud.to_rows(layers["joined"]),
+            cloud,
+            layers,
+            dict(watch.seconds),
+            notes=notes,
+            measurable=measurable,
+        )
 
     def saliency(self, source: Any) -> Float[Tensor, "m"]:
         """Which points move this detector's object score, up or down: (M,) float32 in [0, 1], the largest 1.
@@ -192,10 +203,11 @@ class ZeroShotDetector(AnomalyDetector):
             verdict = self.model.verdict(evidence, self.config.model.fusion, colors)
             maps = torch.stack(list(verdict.layers.values()), 1)
         with watch.stage("to points"):
-            order = picture.order.roll(sample * self.config.observation.nodes)
+            order = picture.order.roll(sample * len(picture.nodes))
             points = picture.normalization.apply(cloud.points[order])
             odds = interpolate(torch.logit(maps, EPSILON), picture.nodes, points)
-        return _Look(order, odds, torch.logit(verdict.total, EPSILON), tuple(verdict.layers))
+        notes = scan_notes(picture, len(cloud))
+        return _Look(order, odds, torch.logit(verdict.total, EPSILON), tuple(verdict.layers), notes)
 
     def trained_on(self, dataset: str) -> tuple[str, ...]:
         """The classes of a data set that the weights were learnt on, as their card tells."""

@@ -152,7 +152,7 @@ def saliency(
         observation = observer.observe(picture, backbone)
         log_odds = ObjectLogOdds(drawing, observation, backbone, model, texts, fusion)
         drawn, nodes = attributions(log_odds, drawing.values, observation.descriptors, observation.features)
-        order = picture.order.roll(sample * observer.config.nodes)
+        order = picture.order.roll(sample * len(picture.nodes))
         points = picture.normalization.apply(cloud.points[order])
         for part, sources in ((drawn, drawing.points), (nodes, picture.nodes)):
             total[order] += interpolate(part[:, None], sources, points)[:, 0]

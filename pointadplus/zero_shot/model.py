@@ -111,7 +111,8 @@ class PointAD(nn.Module):
 
     def graph(self, observation: Observation) -> PointGraph:
         """The point graph that maps are smoothed over, and that the geometry layer passes messages over."""
-        return build_graph(observation.nodes, observation.normals, self.config.neighbors, self.config.strides)
+        seen = observation
+        return build_graph(seen.nodes, seen.normals, seen.view, self.config.neighbors, self.config.strides)
 
     def forward(
         self, observation: Observation, graph: PointGraph | None = None, texts: tuple[Tensor, ...] | None = None

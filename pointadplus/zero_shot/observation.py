@@ -17,12 +17,13 @@ from ..cloud import Normalization, PointCloud
 from ..config import Config, check_range, within
 from ..errors import ConfigError
 from ..geometry.descriptors import DESCRIPTORS, Descriptors, describe
-from ..geometry.sampling import canonical_order
+from ..geometry.sampling import even_order
 from ..geometry.symmetry import Symmetries, find_symmetries
 from ..geometry.symmetry_descriptors import SYMMETRY_COLUMNS, describe_symmetry
 from ..render import MultiViewRenderer, RenderConfig, fill_unseen, lift_to_points
 from ..render.shading import CHANNELS
 
+FEWEST = 1024  # nodes, where there are as many points
 NODE_FEATURES = DESCRIPTORS + len(SYMMETRY_COLUMNS)
 """Geometric features of a node, F: those of `geometry.descriptors.COLUMNS`, then those of `SYMMETRY_COLUMNS`."""
 
@@ -32,7 +33,9 @@ class ObservationConfig(Config):
     """How a cloud is looked at.
 
     Attributes:
-        nodes: M, points that features are lifted to and the point graph is built on.
+        nodes: M at most, points that features are lifted to and the point graph is built on.
+        node_area: of surface that a node stands for at least, in squared diagonals: one side of an object gets half
+            as many as the whole.
         support: points that give a node its surroundings; a denser scan is thinned to this many.
         samples: looks at one cloud, each with other nodes; their log-odds are averaged. A score moves less with which
             points became nodes, and costs as many times more. A cloud that has fewer points gets fewer looks.
@@ -43,6 +46,7 @@ class ObservationConfig(Config):
     """
 
     nodes: int = 8192
+    node_area: float = within("(0, ∞)", 8e-5)
     support: int = 20_000
     samples: int = within("[1, ∞)", 1)
     rendered: int | None = None
@@ -100,6 +104,11 @@ class Picture:
     symmetries: Symmetries | None = None
 
     @property
+    def start(self) -> tuple[Tensor, Normalization, int]:
+        """What other looks at the same cloud start from."""
+        return self.order, self.normalization, len(self.nodes)
+
+    @property
     def features(self) -> Float[Tensor, "m f"]:
         """All geometric features of the nodes, (M, `NODE_FEATURES`)."""
         return torch.cat([self.descriptors.features, self.symmetry], 1)
@@ -111,6 +120,7 @@ class Observation:
 
     Attributes:
         nodes, normals: (M, 3), in the normalised frame.
+        view: (3,) unit vector towards the eyes.
         descriptors: (M, `NODE_FEATURES`) rotation-invariant descriptors.
         features: (M, D) lifted patch features: the mean over the views that see a node, L2-normalised.
         pixels: (V, M, 2) and visible: (V, M), the point↔pixel map, for images of side `image_size`.
@@ -121,6 +131,7 @@ class Observation:
 
     nodes: Float[Tensor, "m 3"]
     normals: Float[Tensor, "m 3"]
+    view: Float[Tensor, "3"]
     descriptors: Float[Tensor, "m f"]
     features: Float[Tensor, "m d"]
     pixels: Float[Tensor, "v m 2"]
@@ -168,6 +179,13 @@ class Observer:
         for sample in range(1, self.samples(cloud)):
             yield self.picture(cloud, sample=sample, first=first, stopwatch=stopwatch)
 
+    def _start(self, cloud: PointCloud) -> tuple[Tensor, Normalization, int]:
+        """Order, frame and number of nodes of a cloud."""
+        order, area = even_order(cloud.points, self.config.seed)
+        normalization = PointCloud(cloud.points[order[: self.config.nodes]]).normalization()
+        wanted = float(area.double().sum()) / normalization.scale**2 / self.config.node_area
+        return order, normalization, min(max(int(wanted), FEWEST), self.config.nodes, len(order))
+
     def picture(
         self,
         cloud: PointCloud,
@@ -186,11 +204,9 @@ class Observer:
         watch = stopwatch or Stopwatch()
         config = self.config
         with watch.stage("descriptors"):
-            order = canonical_order(cloud.points, config.seed) if first is None else first.order
-            order = order.roll(-sample * config.nodes)
-            normalization = cloud.normalization() if first is None else first.normalization
+            order, normalization, count = self._start(cloud) if first is None else first.start
+            order = order.roll(-sample * count)
             support = normalization.apply(cloud.points[order[: max(config.support, config.rendered or 0)]])
-            count = min(config.nodes, len(support))
             descriptors = describe(support[: config.support], count)
         with watch.stage("symmetry"):
             symmetries = None if first is None else first.symmetries
@@ -203,11 +219,10 @@ class Observer:
                 drawn = PointCloud(support[: config.rendered])
             views = self.renderer.render(drawn)
             images = views.images(self.channels, descriptors.attributes if self.needs_attributes else None)
-        nodes = support[:count]
         return Picture(
             order,
             normalization,
-            nodes,
+            support[:count],
             descriptors,
             images,
             views.index,
@@ -240,6 +255,7 @@ class Observer:
         return Observation(
             picture.nodes,
             picture.descriptors.normals,
+            picture.descriptors.view,
             picture.features,
             lifted,
             picture.pixels,

@@ -101,6 +101,8 @@ def test_json_lines(scans: Path, tmp_path: Path) -> None:
         "object_score": 0.25,
         "points": 3,
         "dropped": 0,
+        "measurable": True,
+        "notes": [],
         "seconds": {"render": 0.75, "encode": 0.25},
     }
 

@@ -173,7 +173,8 @@ def test_the_answer_is_the_command_lines_record(tmp_path: Path, monkeypatch: pyt
 
 def test_regions_may_be_left_out() -> None:
     response = talk(lambda client: client.post("/score?name=a.xyz&regions=false", content=SCAN))
-    assert response.json() == {"path": "a.xyz", "object_score": 0.5, "points": 3, "dropped": 0, "seconds": {}}
+    told = {"path": "a.xyz", "object_score": 0.5, "points": 3, "dropped": 0, "measurable": True, "notes": []}
+    assert response.json() == {**told, "seconds": {}}
 
 
 def test_regions_have_words(tmp_path: Path) -> None:

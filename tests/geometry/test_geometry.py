@@ -163,9 +163,11 @@ def test_columns_are_named_in_their_order():
         assert (found[f"self_{scale}_1"] <= found[f"self_{scale}_3"]).all()
 
 
-def test_outward_normals_are_those_of_the_descriptors():
-    cloud = ellipsoid(3000)
-    assert torch.equal(outward_normals(cloud, 1000), describe(cloud, 1000).normals)
+def test_outward_normals_point_out_as_those_of_the_descriptors_do():
+    cloud = ellipsoid(6000)
+    plain, described = outward_normals(cloud, 1000), describe(cloud, 1000).normals
+    assert (plain * cloud[:1000]).sum(1).gt(0).all() and (described * cloud[:1000]).sum(1).gt(0).all()
+    assert (plain * described).sum(1).quantile(0.05) > 0.95
 
 
 def test_self_reference_points_at_what_is_unlike_the_rest():
@@ -182,21 +184,33 @@ def test_self_reference_points_at_what_is_unlike_the_rest():
     assert torch.equal(few, torch.zeros(5, 3))
 
 
+VIEW = torch.tensor([0.6, 0.0, 0.8])
+
+
 def make_graph(count: int = 300, k: int = 6, strides: tuple[int, ...] = (1, 4)):
     points = ellipsoid(count)
     normals = torch.nn.functional.normalize(points, dim=1)
-    return points, normals, build_graph(points, normals, k, strides)
+    return points, normals, build_graph(points, normals, VIEW, k, strides)
 
 
-def test_edges_do_not_change_when_the_object_is_turned_or_normals_flip():
+def test_edges_do_not_change_when_the_object_is_turned_or_mirrored():
     points, normals, graph = make_graph()
-    turn = rotation(1)
-    torch.testing.assert_close(
-        edge_features(points @ turn.T, normals @ turn.T, graph.index[1]), graph.edges[1], atol=1e-4, rtol=0
-    )
-    # A neighbour's flipped normal changes nothing; the node's own flips the three signed products.
-    flipped = torch.where(torch.arange(300)[:, None] == int(graph.index[1][0, 0]), -normals, normals)
-    torch.testing.assert_close(edge_features(points, flipped, graph.index[1])[0], graph.edges[1][0])
+    for motion in (rotation(1), rotation(2) @ torch.diag(torch.tensor([1.0, 1.0, -1.0]))):
+        moved = edge_features(points @ motion.T, normals @ motion.T, motion @ VIEW, graph.index[1])
+        torch.testing.assert_close(moved, graph.edges[1], atol=1e-3, rtol=0)
+
+
+def test_edges_tell_where_a_neighbour_lies_in_the_nodes_frame():
+    """A node on the floor that is seen from the slanting front: x is uphill to the view, z up, y beside, unsigned."""
+    points = torch.tensor([[0.0, 0, 0], [0.02, 0, 0], [0, -0.02, 0], [0, 0, 0.02]])
+    normals = torch.tensor([[0.0, 0, 1], [0, 0, 1], [0, 0, 1], [1, 0, 0]])
+    view = torch.nn.functional.normalize(torch.tensor([1.0, 0, 1]), dim=0)
+    edges = edge_features(points, normals, view, torch.tensor([[1, 2, 3], [0, 0, 0]]))
+    place = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
+    torch.testing.assert_close(edges[:, 2:5], place, atol=1e-6, rtol=0)
+    torch.testing.assert_close(edges[:, 0], torch.ones(3))
+    torch.testing.assert_close(edges[:, 1], torch.full((3,), math.log(2.0)))
+    torch.testing.assert_close(edges[:, 5:], torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 0, -1]]), atol=1e-6, rtol=0)
 
 
 def test_graph_lists_k_neighbours_of_every_node_in_a_row():

@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from pointadplus.learning.synthesis.corpus import CorpusConfig, sample_pair
 from pointadplus.learning.synthesis.fittings import KINDS, with_fittings
+from pointadplus.learning.synthesis.scan import ScanArtifacts
 from pointadplus.learning.synthesis.scanner import ScannerConfig
 from pointadplus.learning.synthesis.shapes import CATALOGUE, FAMILIES, sample_shape
 from pointadplus.learning.synthesis.solids import box, sphere
@@ -71,7 +72,8 @@ def test_share_of_objects_that_carry_details() -> None:
 
 
 def test_twins_carry_the_same_details() -> None:
-    scanner = ScannerConfig(shares=(1.0, 0.0, 0.0, 0.0, 0.0), points=(4000, 4001), surface=4000)
+    every = ScanArtifacts(uneven=0.0, one_sided=0.0)  # every point of the surface is scanned
+    scanner = ScannerConfig(shares=(1.0, 0.0, 0.0, 0.0, 0.0), points=(6000, 6001), surface=4000, artifacts=every)
     config = CorpusConfig(families=("machined_block",), scanner=scanner, fittings=1.0)
     for seed in range(4):
         healthy, damaged = sample_pair(seed, config)

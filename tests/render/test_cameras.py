@@ -333,3 +333,18 @@ def test_cameras_give_the_same_bits_in_any_number_of_threads(orthographic: bool)
         torch.set_num_threads(threads)
     for result in results[1:]:
         assert all(torch.equal(one, other) for one, other in zip(result, results[0], strict=True))
+
+
+@both_projections
+def test_the_sphere_is_centred_on_what_is_there_not_on_where_it_is_dense(orthographic: bool) -> None:
+    """A dense ball with a thin spout: the mean lies in the ball, the middle of the picture between both ends."""
+    source = torch.Generator().manual_seed(0)
+    ball = torch.nn.functional.normalize(torch.randn(4000, 3, generator=source), dim=1)
+    spout = torch.rand(400, 3, generator=source) * torch.tensor([4.0, 0.2, 0.2]) - torch.tensor([0.0, 0.1, 0.1])
+    points = torch.cat([ball, spout])
+    rotations = view_rotations("sphere12")
+    cameras = frame_cameras(points, rotations, 100, orthographic=orthographic)
+    assert abs(float(cameras.center[0, 0]) - 1.5) < 0.3  # ends at −1 and 4
+    assert 2.5 <= float(cameras.radius[0]) < 2.8  # about the mean: 3.8
+    pixels = cameras.project(points)[0]
+    assert pixels.amin() > 0 and pixels.amax() < 100

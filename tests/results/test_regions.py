@@ -172,7 +172,7 @@ def test_a_scratch_has_a_length_and_a_width():
     assert region.extent == pytest.approx((6, 0.4, 0.05), abs=0.1)
     assert abs(region.axes[0][0] * 0.6 + region.axes[0][1] * 0.8) > 0.999
     assert region.area == pytest.approx(2.4, rel=0.1)
-    assert region.depth == pytest.approx(-0.05, abs=0.005)
+    assert region.depth == pytest.approx(0.05, abs=0.005) and not region.sided, "a flat sheet has no outside"
 
 
 def test_flanks_below_the_threshold_do_not_lift_the_surface():
@@ -195,8 +195,27 @@ def test_own_normals_say_which_side_is_out():
     xy = sheet()
     points, down = raised(xy, 0.4), torch.tensor([0.0, 0.0, -1.0]).expand(6000, 3)
     plain, turned = (only(detection(points, inside(xy), normals=each)) for each in (None, down))
-    assert plain.normal[2] > 0.9 and plain.depth == pytest.approx(0.4, abs=0.03)
+    assert abs(plain.normal[2]) > 0.9 and plain.depth == pytest.approx(0.4, abs=0.03) and not plain.sided
     assert turned.normal[2] < -0.9 and turned.depth == pytest.approx(-0.4, abs=0.03)
+
+
+@pytest.mark.parametrize("height", [0.8, -0.8])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bowl_scanned_from_above_is_out_towards_the_eye(height: float, seed: int):
+    """Its outer wall was not seen: there is nothing on either side, and the bulk of the scan lies above the floor."""
+    source = rng(10 + seed)
+    along, angle = torch.rand(24_000, generator=source) * 18, torch.rand(24_000, generator=source) * math.tau
+    polar, lip = along / 10, math.pi - (along - 5 * math.pi)  # a quarter of a circle up, then a round lip and down
+    inner = along < 5 * math.pi
+    radius = torch.where(inner, 10 * polar.sin(), 11 + lip.cos())
+    kept = torch.rand(24_000, generator=source) * 12 < radius  # even by area
+    x, y, z = radius * angle.cos(), radius * angle.sin(), torch.where(inner, -10 * polar.cos(), lip.sin())
+    far = (x.square() + y.square()) / 9
+    own = inner & (far < 1)
+    points = torch.stack([x, y, z + torch.where(own, height * (1 - far), 0.0)], 1)[kept]
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=source))[0]
+    region = only(detection(points @ (turn * turn.det()).T, own[kept].float()))
+    assert region.sided and region.depth == pytest.approx(height, abs=0.15)
 
 
 def test_out_of_an_organised_scan_is_toward_the_camera():
@@ -289,7 +308,7 @@ def test_a_record_is_plain_and_complete():
     assert json.loads(region.to_json()) == json.loads(json.dumps(record))
     assert list(record) == [
         "number", "points", "area", "extent", "axes", "position", "normal", "peak_score", "mean_score",
-        "peak_position", "depth", "surface_rms", "word", "word_share",
+        "peak_position", "depth", "surface_rms", "sided", "word", "word_share",
     ]  # fmt: skip
     assert pickle.loads(pickle.dumps(region)).area == region.area
 
@@ -398,7 +417,7 @@ def test_the_report_tells_the_regions(tmp_path: Path, monkeypatch: pytest.Monkey
     (scan,) = json.loads(text[start : text.index("</script>", start)])["scans"]
     assert (scan["regionCount"], scan["regionThreshold"], scan["verdict"]) == (2, 0.55, None)
     assert scan["regions"] == [json.loads(region.to_json()) for region in one.regions(0.55)[:1]]
-    assert scan["regions"][0]["depth"] == pytest.approx(-0.3, abs=0.03)
+    assert scan["regions"][0]["depth"] == pytest.approx(0.3, abs=0.03) and scan["regions"][0]["sided"] is False
 
 
 def test_the_command_line_writes_regions_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

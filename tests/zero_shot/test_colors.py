@@ -133,7 +133,7 @@ def evidence(mode: str, seed: int, count: int = 300) -> tuple[Evidence, ModelCon
     source = torch.Generator().manual_seed(seed)
     points = torch.rand(count, 3, generator=source)
     config = replace(MODEL, mode=mode)
-    graph = build_graph(points, points, config.neighbors, config.strides)
+    graph = build_graph(points, points, points[0], config.neighbors, config.strides)
     values = [torch.rand(count, generator=source) for _ in range(2)]
     parts = values[0], torch.rand(4, 2, 2, generator=source), torch.rand(4, generator=source), (), graph
     if mode == "pointad":

@@ -238,7 +238,7 @@ def test_an_observer_without_descriptor_channels_draws_more_points_than_nodes():
 
 def test_joining_layers_and_object_score_are_what_they_say():
     points = blob(300)
-    graph = build_graph(points, torch.nn.functional.normalize(points, dim=1), 6, (1,))
+    graph = build_graph(points, torch.nn.functional.normalize(points, dim=1), points[0], 6, (1,))
     rendering, geometry = torch.rand(2, 300, generator=torch.Generator().manual_seed(0))
     plain = FusionConfig(geometry=0.25, sigma=0.0, top=0.01, pooled=0.3, views=0.2)
     joined = join_layers(rendering, geometry, graph, plain)

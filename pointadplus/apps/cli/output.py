@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 def score_line(file: Path, record: Mapping[str, Any]) -> str:
     """Path and object score, and, of a calibrated detector, p-value and verdict; tabs between."""
     line = f"{printable(file)}\t{record['object_score']:.4f}"
+    if not record.get("measurable", True):
+        return f"{line}\tnot measurable: {'; '.join(record['notes'])}"
     if "p_value" not in record:
         return line
     return f"{line}\tp={record['p_value']:.4f}\t{'anomalous' if record['is_anomalous'] else 'normal'}"

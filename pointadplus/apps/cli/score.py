@@ -57,6 +57,8 @@ def score_files(detector: AnomalyDetector, files: list[Path], regions: RegionOpt
                 continue
             print(score_line(file, record), flush=True)
             taken, size = sum(detection.seconds.values()), len(detection.cloud)
+            for text in detection.notes:
+                note(f"{printable(file)}: {text}")
             detail(f"{printable(file)}: {size:,} points, {detection.dropped:,} dropped, {taken:.2f} s")
             write_record(record)
             write_rows(str(file), record.get("regions"))

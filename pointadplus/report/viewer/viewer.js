@@ -158,10 +158,12 @@ function details(scan) {
   ];
   if (scan.verdict) {
     const { anomalous, pValue, promise, scans: count } = scan.verdict;
-    const text = `${anomalous ? "anomalous" : "not anomalous"}, p = ${Number(pValue.toPrecision(3))}`;
+    const text = anomalous === null ? "not measurable"
+      : `${anomalous ? "anomalous" : "not anomalous"}, p = ${Number(pValue.toPrecision(3))}`;
     rows.unshift(["Verdict", `${text}; at most ${Number((100 * promise).toPrecision(3))} % false alarms, by ${number(count)} normal scans`]);
   }
   if (scan.dropped) rows.push(["Without a value", `${number(scan.dropped)} rows, not scored`]);
+  for (const note of scan.notes) rows.push(["Note", note]);
   const stages = Object.entries(scan.seconds);
   if (stages.length) rows.push(["Time", stages.map(([stage, value]) => `${stage} ${value.toFixed(2)} s`).join(" · ")]);
   element("details").replaceChildren(
@@ -181,7 +183,7 @@ const COLUMNS = [
   ["Points", (region) => number(region.points)],
   ["Area (unit²)", (region) => length(region.area)],
   ["Length × width", (region) => region.extent.slice(0, 2).map(length).join(" × ")],
-  ["Depth", (region) => (region.depth === null ? "–" : `${region.depth > 0 ? "+" : ""}${length(region.depth)}`)],
+  ["Depth", (region) => (region.depth === null ? "–" : `${!region.sided ? "±" : region.depth > 0 ? "+" : ""}${length(region.depth)}`)],
   ["Position", (region) => region.position.map(length).join(", ")],
   ["Word", (region) => region.word],
 ];
