@@ -38,7 +38,7 @@ from pointadplus.learning.training.trainer import PromptTrainer, calibrate_descr
 from pointadplus.prompts.learner import PromptConfig
 from pointadplus.zero_shot.detector import ZeroShotConfig, ZeroShotDetector
 from pointadplus.zero_shot.model import ModelConfig, PointADPlus
-from pointadplus.zero_shot.observation import Observer
+from pointadplus.zero_shot.observation import ObservationConfig, Observer
 
 FIGURES = "O", "P", "P pooled", "AP"  # in the order of `figures`
 PARTS = "symmetry", "pool"  # that a trial can leave out
@@ -188,7 +188,7 @@ def main() -> None:
 
     backbone = load_backbone(arguments.backbone)
     sizes = ModelConfig(hidden=arguments.hidden, prompts=PromptConfig(init="words"))
-    config = ZeroShotConfig(arguments.backbone, backbone.digest, model=sizes)
+    config = ZeroShotConfig(arguments.backbone, backbone.digest, ObservationConfig(framing="enclosing"), sizes)
     observer = Observer(backbone.channels, backbone.image_size, config.observation)
     model = PointADPlus(backbone, config.model)
     cache = LessonCache(arguments.lessons or arguments.run / "lessons", backbone, observer, model)

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from pointadplus import ZeroShotDetector
 from pointadplus.learning.synthesis.corpus import CorpusConfig, sample_pair
+from pointadplus.learning.synthesis.scanner import ScannerConfig
 from pointadplus.learning.synthesis.shapes import HELD_OUT
 
 
 def main() -> None:
     detector = ZeroShotDetector()
-    corpus = CorpusConfig(families=HELD_OUT)
+    scanner = ScannerConfig(shares=(1.0, 0.0, 0.0, 0.0, 0.0), points=(16_000, 17_000))
+    corpus = CorpusConfig(families=HELD_OUT, scanner=scanner)
     scores = [
         [round(detector.score(half.points).object_score, 5) for half in sample_pair(440_000_000 + i, corpus)]
         for i in range(6)

@@ -29,6 +29,7 @@ SCALES: tuple[tuple[int, float, int, int], ...] = (
     (4, 0.078, 40, 112),
     (16, 0.127, 24, 80),
 )
+FINE, WIDEST = 10, (16, 64)  # neighbours that a plain normal, and of 1 point in so many those that its side, comes from
 QUADRIC_SCALES = (1, 2, 3)  # indices into SCALES where a quadric is fitted
 HISTOGRAM_SCALES = ((1, 48), (4, 48))  # of the nodes: about 0.6 and 2.4 % of a sphere's surface
 AVERAGED = 16  # nodes over which a histogram is averaged, the point itself included
@@ -129,7 +130,8 @@ def describe(support: Float[Tensor, "s 3"], count: int) -> Descriptors:
         if scale in QUADRIC_SCALES:
             quadrics.append(_quadric(offsets, frame))
     around = knn(nodes, nodes, HISTOGRAM_SCALES[0][1])
-    normals = oriented(nodes, _turned_outward(frames[0], frames[-1]), around[1])
+    bulk = offsets_to(levels[WIDEST[0]], nodes, nearest[WIDEST[0]][1][:, : WIDEST[1]]).mean(1)
+    normals = oriented(nodes, _turned_outward(frames[0].normals, bulk), around[1])
     bent = [_orient(quadric, frame, normals) for quadric, frame in _pairs(quadrics, frames)]
     local = torch.cat([_frame_features(frames, normals), *bent], 1)
     histograms = point_histograms(nodes, normals, around)
@@ -148,11 +150,9 @@ def _level(support: Tensor, stride: int) -> Tensor:
 
 def outward_normals(support: Float[Tensor, "s 3"], count: int) -> Float[Tensor, "m 3"]:
     """Normals of the first `count` points, turned away from the centre of the widest neighbourhood. (M, 3)."""
-    nodes, frames = support[:count], []
-    for stride, k in ((1, 10), (16, 64)):
-        level = support[::stride]
-        frames.append(local_frames(offsets_to(level, nodes, knn(level, nodes, k)[1])))
-    return _turned_outward(*frames)
+    nodes, level = support[:count], support[:: WIDEST[0]]
+    fine = local_frames(offsets_to(support, nodes, knn(support, nodes, FINE)[1]))
+    return _turned_outward(fine.normals, offsets_to(level, nodes, knn(level, nodes, WIDEST[1])[1]).mean(1))
 
 
 def seen_from(points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "3"], float]:
@@ -178,10 +178,10 @@ def seen_from(points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "3"], float]:
     return view if out < 0 else -view, length if abs(out) > FALLS else 0.0
 
 
-def _turned_outward(fine: LocalFrames, widest: LocalFrames) -> Float[Tensor, "m 3"]:
-    """The fine normals, turned away from the centre of the widest neighbourhood."""
-    outward = (widest.mean * fine.normals).sum(-1, keepdim=True) <= 0
-    return torch.where(outward, fine.normals, -fine.normals)
+def _turned_outward(normals: Float[Tensor, "m 3"], bulk: Float[Tensor, "m 3"]) -> Float[Tensor, "m 3"]:
+    """Normals turned away from `bulk`, the centre of what is around, relative to each point."""
+    outward = (bulk * normals).sum(-1, keepdim=True) <= 0
+    return torch.where(outward, normals, -normals)
 
 
 def self_reference(histograms: Sequence[Float[Tensor, "m b"]], nodes: Float[Tensor, "m 3"]) -> Float[Tensor, "m r"]:

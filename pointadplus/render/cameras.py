@@ -115,25 +115,28 @@ class Cameras:
         return torch.nn.functional.normalize(torch.stack([x, y, torch.ones_like(x)]), dim=0)
 
 
-def enclosing_sphere(points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "3"], Float[Tensor, ""]]:
-    """Centre and radius of about the smallest sphere that holds 99.9 % of the points.
+def enclosing_center(points: Float[Tensor, "n 3"]) -> Float[Tensor, "3"]:
+    """The centre of about the smallest sphere that holds 99.9 % of the points.
 
-    The centre has the least sum of the 16th powers of the distances, which, unlike the farthest point's, is smooth in
-    the points: a cloud that is turned a little is framed as it was. It is found by reweighted means, each step damped
-    by 15. The 0.1 % that are farthest from the mean are strays and do not count.
+    It has the least sum of the 16th powers of the distances, which, unlike the farthest point's, is smooth in the
+    points: a cloud that is turned a little is framed as it was. It is found by reweighted means, each step damped by
+    15. The 0.1 % that are farthest from the mean are strays and do not count.
     """
     center = centroid(points)
-    held = math.ceil(0.999 * len(points))
-    reach = _reach(points, center)
-    some = points[reach <= reach.kthvalue(held).values]
+    some = points[_reach(points, center) <= _held(points, center)]
     some = some[:: math.ceil(len(some) / _SOME)]
+    tiny = torch.finfo(points.dtype).tiny
     for _ in range(_STEPS):
         offsets = some - center
         distance = offsets.square().sum(1).sqrt()
-        weight = (distance / distance.amax().clamp_min(torch.finfo(points.dtype).tiny)) ** (_POWER - 2)
-        total = weight.sum().clamp_min(torch.finfo(points.dtype).tiny)
-        center = center + (weight[:, None] * offsets).sum(0) / (total * (_POWER - 1))
-    return center, _reach(points, center).kthvalue(held).values
+        weight = (distance / distance.amax().clamp_min(tiny)) ** (_POWER - 2)
+        center = center + (weight[:, None] * offsets).sum(0) / (weight.sum().clamp_min(tiny) * (_POWER - 1))
+    return center
+
+
+def _held(points: Tensor, center: Tensor) -> Float[Tensor, ""]:
+    """How far 99.9 % of the points reach from a centre."""
+    return _reach(points, center).kthvalue(math.ceil(0.999 * len(points))).values
 
 
 def _reach(points: Tensor, center: Tensor) -> Float[Tensor, "n"]:
@@ -154,10 +157,11 @@ def frame_cameras(
         points: (N, 3) of the object.
         rotation: (V, 3, 3) object to view axes.
         image_size: side of the square images in pixels.
-        framing: `"sphere"` fits the smallest sphere that holds 99.9 % of the points, so that scale does not depend on
-            the rotation, nor on where an uneven scan is dense. `"box"` is PointAD's: the centre of the rotated bounding
-            box, at 0.7·E / tan 30° for a largest extent E, which spans 1 / 1.4 of the image's side at the depth of
-            that centre; in perspective, the corners of a boxy object can leave the image.
+        framing: `"sphere"` centres on the mean point and fits the sphere around it that holds 99.9 % of the points, so
+            that scale does not depend on the rotation. `"enclosing"` fits about the smallest such sphere, wherever the
+            points are dense (`enclosing_center`). `"box"` is PointAD's: the centre of the rotated bounding box, at
+            0.7·E / tan 30° for a largest extent E, which spans 1 / 1.4 of the image's side at the depth of that centre;
+            in perspective, the corners of a boxy object can leave the image.
         fill: share of the image's side that the sphere spans, in (0, 1]; the box has its own.
         orthographic: whether the cameras are; the shares are the same.
 
@@ -168,9 +172,10 @@ def frame_cameras(
         ConfigError: an unknown framing.
     """
     rotation = rotation.to(points)
-    if framing == "sphere":
-        middle, reach = enclosing_sphere(points)
-        radius, center = _positive(reach).expand(len(rotation)), middle.expand(len(rotation), 3)
+    if framing in ("sphere", "enclosing"):
+        middle = centroid(points) if framing == "sphere" else enclosing_center(points)
+        radius = _positive(_held(points, middle)).expand(len(rotation))
+        center = middle.expand(len(rotation), 3)
         slope = fill * TAN_HALF_FOV  # of the rays that touch the sphere; parallel ones touch it at the centre's depth
         distance = radius / (slope if orthographic else math.sin(math.atan(slope)))
     elif framing == "box":
@@ -181,7 +186,7 @@ def frame_cameras(
         center = anchor + (rotation.transpose(1, 2) @ (0.5 * (low + high))[..., None])[..., 0]
         radius, distance = 0.5 * extent, 0.7 * extent / TAN_HALF_FOV
     else:
-        raise ConfigError("unknown framing", where="framing", expected="'sphere' or 'box'", found=framing)
+        raise ConfigError("unknown framing", where="framing", expected="'sphere', 'enclosing' or 'box'", found=framing)
     return Cameras(rotation, center, distance, radius, image_size, orthographic)
 
 

@@ -17,7 +17,7 @@ class RenderConfig(Config):
     Attributes:
         views: which rotations, see `view_rotations`.
         image_size: side of the square images in pixels.
-        framing: `"sphere"` or `"box"` (PointAD's), see `frame_cameras`.
+        framing: `"sphere"`, `"enclosing"` or `"box"` (PointAD's), see `frame_cameras`.
         fill: share of the image that the object's sphere spans, in (0, 1].
         orthographic: parallel rays in place of a field of view of 60°.
         supersample: render that many times larger and reduce pictures by area, against jagged edges. MVR renders at
@@ -36,7 +36,7 @@ class RenderConfig(Config):
 
     views: str | Tensor | Sequence[Tensor] = "pointad9"
     image_size: int = within("[8, 8192]", 336)
-    framing: str = one_of("sphere", "box")
+    framing: str = one_of("sphere", "enclosing", "box")
     fill: float = within("[0.05, 1]", 0.9)
     orthographic: bool = False
     supersample: int = within("[1, 8]", 1)

@@ -72,11 +72,11 @@ def test_share_of_objects_that_carry_details() -> None:
 
 
 def test_twins_carry_the_same_details() -> None:
-    every = ScanArtifacts(uneven=0.0, one_sided=0.0)  # every point of the surface is scanned
+    every = ScanArtifacts(noise=(1e-6, 1e-6), uneven=0.0, one_sided=0.0)  # every point of the surface, as it is
     scanner = ScannerConfig(shares=(1.0, 0.0, 0.0, 0.0, 0.0), points=(6000, 6001), surface=4000, artifacts=every)
     config = CorpusConfig(families=("machined_block",), scanner=scanner, fittings=1.0)
     for seed in range(4):
         healthy, damaged = sample_pair(seed, config)
         sound = damaged.points[~damaged.labels]
         gaps, _ = cKDTree(healthy.points.numpy()).query(sound.numpy())
-        assert (gaps < 0.5).mean() > 0.9  # of a diagonal of 100: the same but for noise, and where a defect bends it
+        assert (gaps < 0.01).mean() > 0.7  # of a diagonal of 100: the same points, but where a defect bends them

@@ -20,7 +20,7 @@ from pointadplus.zero_shot.model import ModelConfig
 from pointadplus.zero_shot.observation import ObservationConfig
 
 LAYOUTS = ("anomaly-shapenet", "real3d-ad", "folder", "mvtec-3d-ad", "eyecandies")
-AUXILIARY, OTHER = TRAINING_FAMILIES[::12], HELD_OUT[:5]
+AUXILIARY, OTHER = TRAINING_FAMILIES[::9], HELD_OUT[:5]
 SEEDS = (0, 1)
 
 

@@ -133,7 +133,7 @@ def test_one_seed_gives_one_data_set(made: dict[str, Path], tmp_path: Path) -> N
 
 def test_no_object_has_a_twin() -> None:
     items = SyntheticConfig().items()
-    assert len(items) == 5 * 19 and len({item.seed for item in items}) == len(items)
+    assert len(items) == 10 * 19 and len({item.seed for item in items}) == len(items)
     assert {item.family for item in items} == set(HELD_OUT)
     for family in HELD_OUT:
         first = [item.kinds[0] for item in items if item.family == family and item.kinds]

@@ -62,7 +62,7 @@ def backbone_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def stream(tmp_path_factory: pytest.TempPathFactory) -> PictureStream:
     keep = tmp_path_factory.mktemp("pictures")
-    return PictureStream(Observer(CHANNELS, 32, OBSERVATION), 8, CORPUS, seed=1, views=4, keep=keep, keep_every=1)
+    return PictureStream(Observer(CHANNELS, 32, OBSERVATION), 8, CORPUS, seed=3, views=4, keep=keep, keep_every=1)
 
 
 @pytest.fixture(scope="module")
@@ -153,9 +153,9 @@ def test_a_stream_repeats_and_shows_the_damage(stream, drawn):
     for number, thing in enumerate(drawn):
         assert thing.images.shape == (4, len(CHANNELS), 32, 32)
         assert thing.targets.share.shape == (4, 16)
-        assert number % 2 or not bool((thing.targets.share > 0).any()), "even numbers are healthy"
-    shown = [bool((thing.targets.share > 0).any()) for thing in drawn[1::2]]
-    assert any(shown), "odd numbers are damaged, and some view shows it, where one of 256 nodes lies on the damage"
+        assert bool((thing.targets.share > 0).any()) == bool(number % 2), (
+            "odd numbers are damaged, and some view shows it"
+        )
 
 
 def test_turning_a_batch_turns_its_targets(drawn):
@@ -240,7 +240,7 @@ def test_pictures_and_lessons_come_back_from_disk(stream, drawn, backbone_file, 
     paths = sorted(stream.keep.glob("*.safetensors"))
     assert len(paths) == 6
     stored = load_picture(paths[1])
-    thing = sample_object(1 * 10_000_000 + 1, CORPUS)
+    thing = sample_object(3 * 10_000_000 + 1, CORPUS)
     picture = stream.observer.picture(PointCloud.create(thing.points))
     assert torch.equal(stored.picture.nodes, picture.nodes)
     assert torch.equal(stored.kinds, thing.kinds[picture.order[:256]])
@@ -248,7 +248,7 @@ def test_pictures_and_lessons_come_back_from_disk(stream, drawn, backbone_file, 
     backbone = load_backbone(backbone_file)
     model = PointADPlus(backbone, MODEL)
     cache = LessonCache(tmp_path / "lessons", backbone, stream.observer, model)
-    numbers = range(5_000_000, 5_000_003)
+    numbers = range(15_000_000, 15_000_003)
     lessons = cache.of_pairs(numbers, CORPUS)
     lesson = load_lesson(lessons[1])
     torch.testing.assert_close(lesson.observation.features.norm(dim=1), torch.ones(256), atol=2e-3, rtol=0)
@@ -281,7 +281,7 @@ def test_prompts_and_aggregation_learn_while_the_backbone_stays(stream, drawn, b
     backbone = load_backbone(backbone_file)
     digest = backbone.digest
     cache = LessonCache(tmp_path / "lessons", backbone, stream.observer, PointADPlus(backbone, MODEL))
-    lessons = cache.of_pairs(range(5_000_000, 5_000_003), CORPUS)
+    lessons = cache.of_pairs(range(15_000_000, 15_000_003), CORPUS)
     pairs = pairs_of(lessons)
     assert [tuple(path.stem.split("-")[0][-1] for path in pair) for pair in pairs] == [
         ("0", "1"),
@@ -322,6 +322,6 @@ def test_a_kept_picture_is_read_back_and_not_made_again(stream, drawn, monkeypat
         assert torch.equal(again.targets.share, first.targets.share) and again.caption == first.caption
     with pytest.raises(AssertionError, match="made again"):
         stream.make(6)
-    other = PictureStream(Observer(CHANNELS, 24, OBSERVATION), 8, CORPUS, seed=1, keep=stream.keep, keep_every=1)
+    other = PictureStream(Observer(CHANNELS, 24, OBSERVATION), 8, CORPUS, seed=3, keep=stream.keep, keep_every=1)
     with pytest.raises(AssertionError, match="made again"):
         other.make(0)  # pictures of another size

@@ -22,7 +22,7 @@ from pointadplus.render.cameras import Cameras, frame_cameras, view_rotations
 
 ONE_VIEW = torch.eye(3)[None]
 both_projections = pytest.mark.parametrize("orthographic", [False, True])
-both_framings = pytest.mark.parametrize("framing", ["sphere", "box"])
+every_framing = pytest.mark.parametrize("framing", ["sphere", "enclosing", "box"])
 seeds = st.integers(0, 2**32)
 
 
@@ -226,7 +226,7 @@ def test_the_box_spans_its_share_in_either_projection(orthographic: bool) -> Non
         torch.testing.assert_close(middle, torch.full((27, 2), 70.0), atol=1e-3, rtol=0.0)
 
 
-@both_framings
+@every_framing
 @both_projections
 @given(st.integers(1, 60), st.integers(-10, 10), st.floats(1e-3, 1e3), seeds)
 @settings(max_examples=20, deadline=None)
@@ -258,7 +258,7 @@ def far_errors(prepare: Callable[[np.ndarray], Tensor], framing: str, orthograph
     return (pictures[1][0] - pictures[0][0]).abs().max().item(), step
 
 
-@both_framings
+@every_framing
 @both_projections
 def test_a_far_cloud_keeps_its_picture_in_float64_and_less_its_mean(framing: str, orthographic: bool) -> None:
     assert far_errors(torch.from_numpy, framing, orthographic)[0] < 1e-6
@@ -266,7 +266,7 @@ def test_a_far_cloud_keeps_its_picture_in_float64_and_less_its_mean(framing: str
     assert far_errors(centered, framing, orthographic)[0] < 1e-3
 
 
-@both_framings
+@every_framing
 @both_projections
 def test_a_far_cloud_in_float32_moves_by_its_rounding_and_no_more(framing: str, orthographic: bool) -> None:
     error, step = far_errors(lambda points: torch.from_numpy(points.astype(np.float32)), framing, orthographic)
@@ -276,7 +276,7 @@ def test_a_far_cloud_in_float32_moves_by_its_rounding_and_no_more(framing: str, 
     assert error > 0.1  # the bits are lost before: float32 is what a cloud holds
 
 
-@both_framings
+@every_framing
 @both_projections
 def test_a_far_cloud_that_float32_holds_keeps_its_picture_once_normalized(framing: str, orthographic: bool) -> None:
     points = torch.randint(-40, 40, (300, 3), generator=generator(4)) * 0.125  # exact at 10⁶, too, like many scans
@@ -300,7 +300,7 @@ DEGENERATE = {
 }
 
 
-@both_framings
+@every_framing
 @both_projections
 @pytest.mark.parametrize("shape", DEGENERATE)
 def test_degenerate_clouds_stand_in_the_frame(shape: str, framing: str, orthographic: bool) -> None:
@@ -343,7 +343,7 @@ def test_the_sphere_is_centred_on_what_is_there_not_on_where_it_is_dense(orthogr
     spout = torch.rand(400, 3, generator=source) * torch.tensor([4.0, 0.2, 0.2]) - torch.tensor([0.0, 0.1, 0.1])
     points = torch.cat([ball, spout])
     rotations = view_rotations("sphere12")
-    cameras = frame_cameras(points, rotations, 100, orthographic=orthographic)
+    cameras = frame_cameras(points, rotations, 100, "enclosing", orthographic=orthographic)
     assert abs(float(cameras.center[0, 0]) - 1.5) < 0.3  # ends at −1 and 4
     assert 2.5 <= float(cameras.radius[0]) < 2.8  # about the mean: 3.8
     pixels = cameras.project(points)[0]

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from pointadplus import ZeroShotDetector
 from pointadplus.learning.synthesis.corpus import CorpusConfig, sample_pair
+from pointadplus.learning.synthesis.scanner import ScannerConfig
 from pointadplus.learning.synthesis.shapes import HELD_OUT
 
 ASSETS = files("pointadplus") / "assets"
@@ -25,7 +26,8 @@ def detector() -> ZeroShotDetector:
 @pytest.fixture(scope="module")
 def pairs(detector: ZeroShotDetector) -> list:
     """Healthy and damaged twins of held-out families, of a stream that no training drew from, with their detections."""
-    corpus = CorpusConfig(families=HELD_OUT)
+    scanner = ScannerConfig(shares=(1.0, 0.0, 0.0, 0.0, 0.0), points=(16_000, 17_000))
+    corpus = CorpusConfig(families=HELD_OUT, scanner=scanner)
     found = []
     for seed in range(440_000_000, 440_000_006):
         healthy, damaged = sample_pair(seed, corpus)

@@ -257,7 +257,7 @@ def protocol(
 @command(app)
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the scans and the report.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Which objects; 5 is a clear case.")] = 5,
+    seed: Annotated[int, typer.Option(help="Which objects; 108 is a clear case.")] = 108,
 ) -> None:
     """Make a healthy and a damaged object in code, score both with the embedded weights and write the report."""
     with reported_errors():

@@ -62,6 +62,8 @@ def add_scan_artifacts(
     center = points.mean(0)
     size = diagonal(points)
     kept = torch.ones(len(points), dtype=torch.bool, device=points.device)
+    low, high = options.noise
+    sigma = size * low * (high / low) ** draw(1)  # before what is drawn a point: twins of other sizes are scanned alike
     if draw(1) < options.one_sided:
         view = torch.nn.functional.normalize(normal(3), dim=0)
         kept &= normals @ view > -0.1
@@ -71,8 +73,6 @@ def add_scan_artifacts(
         kept &= draw(len(points)) < options.thinnest + (1 - options.thinnest) * (0.5 + 0.5 * phase.cos())
     if not kept.any():
         kept[:] = True  # a view that sees nothing would leave no cloud
-    low, high = options.noise
-    sigma = size * low * (high / low) ** draw(1)
     # Depth cameras err along the ray, structured light also across it: half of each.
     along = normal(len(points), 1) * normals
     jitter = (along + normal(len(points), 3) / 3**0.5) * sigma / 2**0.5

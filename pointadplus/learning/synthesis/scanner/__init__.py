@@ -84,7 +84,8 @@ class Scanner:
         """
         generator = torch.Generator().manual_seed(self.seed)
         if self.kind == "even":
-            some = torch.randperm(len(points), generator=generator)[: self.points]
+            thinning = torch.Generator().manual_seed(self.seed)  # of its own: a twin may have another number of points
+            some = torch.randperm(len(points), generator=thinning)[: self.points]
             seen, own, kept = add_scan_artifacts(points[some], normals[some], generator, self.config.artifacts)
             return Scan(seen, own, some[kept], seen + 10 * diagonal(points) * own)
         errors = Errors.draw(generator, points)
