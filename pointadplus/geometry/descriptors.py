@@ -18,10 +18,10 @@ from .exposure import AROUND, EXPOSURE_COLUMNS, border_nodes, describe_exposure,
 from .histograms import BINS, fast_histograms, simplified_histograms
 from .neighbors import knn
 from .normals import LocalFrames, local_frames, offsets_to
-from .sampling import even_order
+from .sampling import UNEVEN, even_order
 
 # (part of the support, 1 in so many; radius; least and most neighbours): the radii are those of 0.05, 0.2, 0.6, 1.9 and
-# 5 % of a sphere's surface.
+# 5 % of a sphere's surface. A part that is denser than 1 point in so many times `SPARSE` of surface is thinned to that.
 SCALES: tuple[tuple[int, float, int, int], ...] = (
     (1, 0.0126, 8, 32),
     (1, 0.0252, 20, 64),
@@ -29,6 +29,7 @@ SCALES: tuple[tuple[int, float, int, int], ...] = (
     (4, 0.078, 40, 112),
     (16, 0.127, 24, 80),
 )
+SPARSE = 5e-5  # of surface, in squared diagonals: what each of 20,000 points on a sphere stands for
 FINE, WIDEST = 10, (16, 64)  # neighbours that a plain normal, and of 1 point in so many those that its side, comes from
 QUADRIC_SCALES = (1, 2, 3)  # indices into SCALES where a quadric is fitted
 HISTOGRAM_SCALES = ((1, 48), (4, 48))  # of the nodes: about 0.6 and 2.4 % of a sphere's surface
@@ -118,9 +119,11 @@ def describe(support: Float[Tensor, "s 3"], count: int) -> Descriptors:
     nodes = support[:count]
     frames: list[LocalFrames] = []
     quadrics: list[Tensor] = []
-    levels = {stride: _level(support, stride) for stride, *_ in SCALES}
     most = {stride: high for stride, _, _, high in SCALES}
-    nearest = {stride: knn(level, nodes, most[stride]) for stride, level in levels.items()}
+    nearest = {1: knn(support, nodes, most.pop(1))}
+    area = nearest[1][0][:, _AREA].square() * (torch.pi / _AREA)
+    levels = {1: support} | {stride: _level(support, stride, area) for stride in most}
+    nearest |= {stride: knn(levels[stride], nodes, high) for stride, high in most.items()}
     for scale, (stride, radius, low, high) in enumerate(SCALES):
         distance, index = nearest[stride]
         k = min(max(int((distance < radius).sum(1).median()), low), high)
@@ -138,14 +141,19 @@ def describe(support: Float[Tensor, "s 3"], count: int) -> Descriptors:
     matches = self_reference(histograms, nodes)
     radii = [_radius(frames[scale]) for scale in QUADRIC_SCALES]
     rises = torch.stack([part[:, 0] * radius for part, radius in zip(bent, radii, strict=True)], 1)
-    area = nearest[1][0][:, _AREA].square() * (torch.pi / _AREA)
     exposure = describe_exposure(nodes, normals, around[1], area, bent[0][:, 2] * radii[0], rises)
     columns = [local, _relative(local), *histograms, matches, matches / matches.median(0).values.clamp_min(1e-6)]
     return Descriptors(normals, torch.cat([*columns, exposure.features], 1), exposure.view)
 
 
-def _level(support: Tensor, stride: int) -> Tensor:
-    return support[: max(1, len(support) // stride)]
+def _level(support: Tensor, stride: int, area: Float[Tensor, "m"]) -> Tensor:
+    """The first points of the support, one in `stride` or in `stride · SPARSE` of surface, whichever are fewer.
+
+    Args:
+        area: that a point of the support stands for around each node.
+    """
+    surface = len(support) / float((1 / area.clamp_min(area.median() / UNEVEN).clamp_min(1e-12)).mean())
+    return support[: max(1, int(min(len(support), surface / SPARSE) / stride))]
 
 
 def outward_normals(support: Float[Tensor, "s 3"], count: int) -> Float[Tensor, "m 3"]:

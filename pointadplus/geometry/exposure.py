@@ -20,10 +20,7 @@ from .normals import offsets_to
 # All ours.
 AROUND = 20  # neighbours whose directions tell whether a node is surrounded
 OPEN = 2.3  # radians without a neighbour from which on a node lies at a border; by chance one node in 250 does
-AGREE = (
-    3,
-    8,
-)  # so many of the nearest nodes, the node itself included, must lie at a border, or it is a gap in the sample
+AGREE = 3, 8  # so many of the nearest nodes, the node itself included, must lie at a border, or it is a sample's gap
 BORDERS = 4  # nearest border nodes that a node asks
 FAR = 0.3  # from a border; more is not told apart
 BESIDE = 40  # nodes beside a node as seen from the eye, in front of which or behind which it may lie

@@ -16,16 +16,16 @@ from torch import Tensor
 
 # All ours; lengths in a solid two wide.
 BEND_LENGTHS, BEND_WAVES = (0.5, 2.0), 6
-BEND_HEIGHT = 0.012, 0.05  # root mean square
-BEND_SLOPE = 0.2  # of the displacement, at most
+BEND_HEIGHT = 0.004, 0.025  # root mean square
+BEND_SLOPE = 0.1  # of the displacement, at most
 LUMP_LENGTHS, LUMP_WAVES = (0.08, 1.5), 20
-LUMP_HEIGHT = 0.002, 0.012
-LUMP_SLOPE = 0.22
+LUMP_HEIGHT = 0.001, 0.006
+LUMP_SLOPE = 0.12
 FALL = 0.8, 1.3  # exponents with which the amplitude grows with the wavelength
 WEAR_LENGTHS, WEAR_WAVES = (1.0, 2.5), 4  # of the change between smooth and rough regions
 UNEVEN = 0.6  # probability that lumps are worn away in places
 LEAST = 0.4  # share of the lumps that is left where they are worn most
-FREE, EXACT = (0.6, 0.6, 1.0), (0.25, 0.25, 0.3)  # probabilities of bending and of lumps, and a factor on the heights
+FREE, EXACT = (0.4, 0.5, 1.0), (0.15, 0.2, 0.4)  # probabilities of bending and of lumps, and a factor on the heights
 
 
 @dataclass(frozen=True, eq=False)
