@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from pointadplus.errors import ConfigError
 from pointadplus.learning.synthesis.corpus import LABELLED, CorpusConfig, sample_healthy, sample_pair
+from pointadplus.learning.synthesis.parts import Part, PartConfig
 from pointadplus.learning.synthesis.scanner import SCANS, Scanner, ScannerConfig, draw_scanner
 from pointadplus.learning.synthesis.scanner.errors import Errors
 from pointadplus.learning.synthesis.scanner.reading import Surface, read
@@ -156,3 +157,31 @@ def test_wrong_shares_are_refused() -> None:
     with pytest.raises(ConfigError, match="points"):
         ScannerConfig(points=(200, 100))
     assert isinstance(draw_scanner(generator(), SMALL, *ball()), Scanner)
+
+
+def test_a_scanner_that_scans_again_errs_anew_but_in_its_own_way() -> None:
+    points, normals = ball()
+    for kind in SCANS:
+        scanner = draw_scanner(generator(2), only(kind), points, normals)
+        first, again, other = (
+            scanner.scan(points, normals),
+            scanner.scan(points, normals),
+            scanner.scan(points, normals, 1),
+        )
+        assert torch.equal(first.points, again.points)
+        assert not torch.equal(first.points[:500], other.points[:500])
+        if kind != "even":
+            off = [
+                (scan.points - points[scan.source])[scan.source >= 0].norm(dim=1).median() for scan in (first, other)
+            ]
+            assert 0.6 < float(off[0] / off[1]) < 1.7
+
+
+def test_a_part_is_scanned_by_one_scanner_in_one_place() -> None:
+    part = Part(5, PartConfig(family="wing_nut", points=6000))
+    scans = [part.scan(1, scan="table"), part.scan(2, scan="table"), part.scan(1, "bulge", scan="table")]
+    assert [scan.scan for scan in scans] == ["table"] * 3
+    assert not scans[0].damaged and scans[2].damaged and scans[2].kind == "bulge"
+    # What faces down is seen by none: the same is missing of all.
+    lengths = [float(scan.normals.mean(0).norm()) for scan in scans]
+    assert max(lengths) - min(lengths) < 0.1 < min(lengths)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from ...errors import ConfigError
 from .chance import seed_from
 from .corpus import LabelledObject, free_turn
 from .defects import KINDS, apply_defect, draw_severity
 from .scan import ScanArtifacts, add_scan_artifacts, diagonal
+from .scanner import SCANS, ScannerConfig, draw_scanner
 from .shapes import HELD_OUT, sample_shape
 
 _DENSE = 3  # points of the part for each point of a scan, so that scans share few of them
@@ -48,19 +50,23 @@ class Part:
         self._points = shape.points * (100.0 / diagonal(shape.points))
         self._normals = shape.normals
 
-    def scan(self, number: int, kind: str = "good", *, one_sided: bool = False) -> LabelledObject:
+    def scan(self, number: int, kind: str = "good", *, scan: str = "even", one_sided: bool = False) -> LabelledObject:
         """A scan of the part.
 
         Args:
-            number: which; with the part's seed and the kind it decides everything.
+            number: which; with the part's seed and the kinds it decides everything.
             kind: of the defect, one of `KINDS`, or `good`.
-            one_sided: only the points that face a direction are there.
+            scan: what kind of scan, one of `SCANS`. All but even samples are taken by one scanner, its eyes in the same
+                places, but for a lone eye, which looks from anywhere, at the defect if there is one.
+            one_sided: of an even sample only the points that face a direction are there.
 
         Raises:
             ConfigError: no such kind, or it finds no place on this part.
         """
         if kind not in (*KINDS, "good"):
             raise ConfigError("no such kind", where="Part.scan", expected=f"good, {', '.join(KINDS)}", found=kind)
+        if scan != "even":
+            return self._scanned(number, kind, scan)
         generator = torch.Generator().manual_seed(seed_from(self.seed, number, kind))
         chosen = torch.randperm(len(self._points), generator=generator)[: self.config.points]
         points, normals = self._points[chosen], self._normals[chosen]
@@ -70,9 +76,32 @@ class Part:
             points, normals, labels = damaged.points, damaged.normals, damaged.labels
         artifacts = replace(self.config.artifacts, one_sided=1.0) if one_sided else self.config.artifacts
         points, normals, kept = add_scan_artifacts(points, normals, generator, artifacts)
-        labels = labels[kept]
-        kinds = torch.where(labels, KINDS.index(kind) if kind in KINDS else -1, -1)
         turn = free_turn(generator)
-        scan = "single" if one_sided else "even"
+        return self._labelled(points @ turn.T, normals @ turn.T, labels[kept], kind, "single" if one_sided else "even")
+
+    def _scanned(self, number: int, kind: str, scan: str) -> LabelledObject:
+        """A scan by eyes."""
+        generator = torch.Generator().manual_seed(seed_from(self.seed, number, kind, scan))
+        points, normals = self._points, self._normals
+        labels = torch.zeros(len(points), dtype=torch.bool)
+        if kind != "good":
+            damaged = apply_defect(points, normals, kind, generator, severity=draw_severity(generator))
+            points, normals, labels = damaged.points, damaged.normals, damaged.labels
+        size = self.config.points
+        config = ScannerConfig(tuple(float(name == scan) for name in SCANS), (size, size), len(points))
+        if scan == "single":
+            scanner = draw_scanner(generator, config, points, normals, labels)
+        else:
+            scanner = draw_scanner(
+                torch.Generator().manual_seed(seed_from(self.seed, scan)), config, self._points, self._normals
+            )
+        scanner = replace(scanner, seed=seed_from(self.seed, "scanner"))
+        found = scanner.scan(points, normals, seed_from(number, kind, scan))
+        labels = (found.source >= 0) & labels[found.source.clamp_min(0)]
+        turn = free_turn(generator)
+        return self._labelled(found.points @ turn.T, found.normals @ turn.T, labels, kind, scan)
+
+    def _labelled(self, points: Tensor, normals: Tensor, labels: Tensor, kind: str, scan: str) -> LabelledObject:
+        kinds = torch.where(labels, KINDS.index(kind) if kind in KINDS else -1, -1)
         family, caption = self.config.family, self.caption
-        return LabelledObject(points @ turn.T, labels, kinds, family, caption, kind, scan, normals @ turn.T)
+        return LabelledObject(points, labels, kinds, family, caption, kind, scan, normals)

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from ....config import Config, check_range, within
 from ....geometry.spacing import point_spacing
-from ..chance import log_uniform, uniform
+from ..chance import log_uniform, seed_from, uniform
 from ..scan import ScanArtifacts, add_scan_artifacts, diagonal
 from .errors import Errors
 from .reading import Scan, Surface, read
@@ -76,19 +76,23 @@ class Scanner:
     seed: int
     config: ScannerConfig
 
-    def scan(self, points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Scan:
+    def scan(self, points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"], shot: int = 0) -> Scan:
         """Scan a surface, sampled densely and evenly.
 
         Args:
             points, normals: (N, 3) each; normals are unit vectors that point outwards.
+            shot: which scan by this scanner: its ways stay, but for even samples', and all that is chance is another.
         """
         generator = torch.Generator().manual_seed(self.seed)
+        chance = self.seed if shot == 0 else seed_from(self.seed, shot)
         if self.kind == "even":
-            thinning = torch.Generator().manual_seed(self.seed)  # of its own: a twin may have another number of points
+            generator = torch.Generator().manual_seed(chance)
+            thinning = torch.Generator().manual_seed(chance)  # of its own: a twin may have another number of points
             some = torch.randperm(len(points), generator=thinning)[: self.points]
             seen, own, kept = add_scan_artifacts(points[some], normals[some], generator, self.config.artifacts)
             return Scan(seen, own, some[kept], seen + 10 * diagonal(points) * own)
         errors = Errors.draw(generator, points)
+        generator = generator if shot == 0 else torch.Generator().manual_seed(chance)
         surface = Surface(points, normals, point_spacing(points), errors.returns(points))
         parts = [
             read(surface, eye, errors, self._wanted(), generator, grid=self.kind == "single" and errors.organised)
