@@ -42,6 +42,7 @@ class PointCloud:
         normals: (N, 3) float32 unit vectors, or None.
         colors: (N, 3) float32 in [0, 1], or None.
         grid: (H, W) of the organised scan that the rows were read from, or None; H·W = `source_size`.
+        viewpoint: (3,) float64, where the sensor stood, in the file's frame, as the file says; or None.
         rows: (N,) int64, the row of the source that each point stood in; None means 0..N−1.
         source_size: rows of the source, dropped ones included; 0 means N.
         source: the file's path, or None.
@@ -53,6 +54,7 @@ class PointCloud:
     normals: Float[Tensor, "n 3"] | None = None
     colors: Float[Tensor, "n 3"] | None = None
     grid: tuple[int, int] | None = None
+    viewpoint: Float[Tensor, "3"] | None = None
     rows: Int[Tensor, "n"] | None = None
     source_size: int = 0
     source: str | None = None
@@ -113,6 +115,7 @@ class PointCloud:
         normals: Any = None,
         colors: Any = None,
         grid: tuple[int, int] | None = None,
+        viewpoint: Any = None,
         source: str | None = None,
     ) -> PointCloud:
         """Build a cloud from anything array-like, dropping rows that are not finite.
@@ -121,6 +124,7 @@ class PointCloud:
             points: (N, 3) or organised (H, W, 3), any real dtype, numpy or torch.
             normals, colors: the same leading shape, or None. Colours in [0, 1], or integers in [0, 255].
             grid: (H, W) when `points` is a flattened organised scan.
+            viewpoint: three numbers, where the sensor stood, or None; left out where they are not finite.
             source: where it came from, for messages and reports.
 
         Raises:
@@ -164,6 +168,7 @@ class PointCloud:
             normals=attribute(normals, "normals"),
             colors=attribute(colors, "colors"),
             grid=grid,
+            viewpoint=_place(viewpoint, where),
             rows=kept,
             source_size=total,
             source=source,
@@ -202,6 +207,15 @@ class PointCloud:
         """Rows of the source that held no finite point."""
         return self.source_size - len(self.points)
 
+    @property
+    def eye(self) -> Float[Tensor, "3"] | None:
+        """Where the sensor stood: `viewpoint`, or the origin of an organised scan's frame if that lies outside it."""
+        if self.viewpoint is not None or self.grid is None:
+            return self.viewpoint
+        low, high = self.points.aminmax(dim=0)
+        inside = bool(((low <= 0) & (high >= 0)).all())
+        return None if inside else torch.zeros(3, dtype=torch.float64)
+
     def valid_rows(self) -> Int[Tensor, "n"]:
         """(N,) int64: the source row of each point."""
         return torch.arange(len(self.points)) if self.rows is None else self.rows
@@ -239,7 +253,18 @@ class PointCloud:
     def normalized(self) -> tuple[PointCloud, Normalization]:
         """This cloud in the normalised frame, and the map whose `invert` brings points back."""
         norm = self.normalization()
-        return replace(self, points=norm.apply(self.points)), norm
+        eye = None if self.eye is None else (self.eye - norm.center) / norm.scale
+        return replace(self, points=norm.apply(self.points), viewpoint=eye), norm
+
+
+def _place(value: Any, where: str) -> Float[Tensor, "3"] | None:
+    """A place in space, (3,) float64, or None."""
+    if value is None:
+        return None
+    array = as_numbers(value, where).astype(np.float64)
+    if array.shape != (3,):
+        raise CloudError("the viewpoint has the wrong shape", where=where, expected=(3,), found=array.shape)
+    return torch.from_numpy(array) if np.isfinite(array).all() else None
 
 
 def as_numbers(value: Any, where: str) -> np.ndarray:

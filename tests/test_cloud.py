@@ -50,6 +50,24 @@ def test_organised_scans_keep_their_grid() -> None:
     assert cloud.valid_rows().tolist() == [0, 2, 3, 4, 5, 6, 7]
 
 
+def test_the_eye_is_where_the_file_says_or_where_an_organised_scan_begins() -> None:
+    scan = np.random.default_rng(0).uniform(1, 2, (4, 5, 3))
+    assert PointCloud.create(scan.reshape(-1, 3)).eye is None
+    organised = PointCloud.create(scan)
+    assert organised.eye is not None and organised.eye.tolist() == [0, 0, 0]
+    assert PointCloud.create(scan - 1.5).eye is None, "a frame's origin within the scan is no camera's place"
+    told = PointCloud.create(scan, viewpoint=[1, 2, 30])
+    assert told.eye is not None and told.eye.tolist() == [1, 2, 30]
+    assert told.select(torch.arange(3)).eye is told.eye
+    for cloud in (organised, told):
+        normal, norm = cloud.normalized()
+        assert cloud.eye is not None and normal.eye is not None
+        torch.testing.assert_close(normal.eye * norm.scale + norm.center, cloud.eye)
+    assert PointCloud.create(scan, viewpoint=[1, 2, np.nan]).viewpoint is None
+    with pytest.raises(CloudError, match="viewpoint has the wrong shape"):
+        PointCloud.create(scan, viewpoint=[1, 2])
+
+
 def test_to_rows_puts_each_value_back_in_its_row() -> None:
     points = np.zeros((5, 3))
     points[[0, 3]] = np.nan

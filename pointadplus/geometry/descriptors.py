@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..cloud import PointCloud
-from .exposure import AROUND, EXPOSURE_COLUMNS, border_nodes, describe_exposure, leaving, mean_view, oriented
+from .exposure import AROUND, EXPOSURE_COLUMNS, border_nodes, describe_exposure, leaving, mean_view, oriented, towards
 from .histograms import BINS, fast_histograms, simplified_histograms
 from .neighbors import knn
 from .normals import LocalFrames, local_frames, offsets_to
@@ -106,7 +106,7 @@ class Descriptors:
         return {name: torch.tanh(columns[COLUMNS.index(column)] / unit) for name, (column, unit) in ATTRIBUTES.items()}
 
 
-def describe(support: Float[Tensor, "s 3"], count: int) -> Descriptors:
+def describe(support: Float[Tensor, "s 3"], count: int, eye: Float[Tensor, "3"] | None = None) -> Descriptors:
     """Describe the first `count` points of `support`, with all of `support` as their surroundings.
 
     The order of `support` must be random, its first points spread evenly (`sampling.even_order`): they serve as the
@@ -115,6 +115,7 @@ def describe(support: Float[Tensor, "s 3"], count: int) -> Descriptors:
     Args:
         support: (S, 3) points in the normalised frame.
         count: M ≤ S, how many are described.
+        eye: (3,) where the sensor stood, in the same frame, if that is known; it tells a scan's side.
     """
     nodes = support[:count]
     frames: list[LocalFrames] = []
@@ -134,7 +135,7 @@ def describe(support: Float[Tensor, "s 3"], count: int) -> Descriptors:
             quadrics.append(_quadric(offsets, frame))
     around = knn(nodes, nodes, HISTOGRAM_SCALES[0][1])
     bulk = offsets_to(levels[WIDEST[0]], nodes, nearest[WIDEST[0]][1][:, : WIDEST[1]]).mean(1)
-    normals = oriented(nodes, _turned_outward(frames[0].normals, bulk), around[1])
+    normals = towards(eye, nodes, oriented(nodes, _turned_outward(frames[0].normals, bulk), around[1]))
     bent = [_orient(quadric, frame, normals) for quadric, frame in _pairs(quadrics, frames)]
     local = torch.cat([_frame_features(frames, normals), *bent], 1)
     histograms = point_histograms(nodes, normals, around)
@@ -163,17 +164,20 @@ def outward_normals(support: Float[Tensor, "s 3"], count: int) -> Float[Tensor, 
     return _turned_outward(fine.normals, offsets_to(level, nodes, knn(level, nodes, WIDEST[1])[1]).mean(1))
 
 
-def seen_from(points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "3"], float]:
+def seen_from(points: Float[Tensor, "n 3"], eye: Float[Tensor, "3"] | None = None) -> tuple[Float[Tensor, "3"], float]:
     """Towards the eyes that scanned a surface, and how one-sided the scan is.
 
-    Normals tell the axis. Which end of it the eyes are at is told by the scan's border, where a surface turns away.
+    Normals tell the axis. Which end of it the eyes are at is told by the sensor's place if that is known, else by the
+    scan's border, where a surface turns away.
 
     Args:
         points: (N, 3) in any unit.
+        eye: (3,) where the sensor stood, in the same unit and frame, or None.
 
     Returns:
         (3,) unit vector, and the length of the mean normal of evenly spread points: 0 of a whole object, near 1 of one
-        face. 0 also where the border does not fall away, as that of a flat sheet: both its sides look alike.
+        face. 0 also where no eye is known and the border does not fall away, as that of a flat sheet: both its sides
+        look alike.
     """
     order = even_order(points)[0][: 2 * SKETCH]
     support = PointCloud(points[order]).normalized()[0].points
@@ -181,6 +185,8 @@ def seen_from(points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "3"], float]:
     near = knn(nodes, nodes, AROUND + 1)[1]
     normals = oriented(nodes, outward_normals(support, len(nodes)), near)
     view, length = mean_view(normals)
+    if eye is not None:
+        return (view if float(view.double() @ (eye - points.double().mean(0))) > 0 else -view), length
     edge = border_nodes(nodes, normals, near).nonzero()[:, 0]
     out = float((leaving(nodes, edge, near) @ view).mean()) if len(edge) else 0.0
     return view if out < 0 else -view, length if abs(out) > FALLS else 0.0

@@ -110,6 +110,23 @@ def oriented(
     return normals * sign[:, None]
 
 
+def towards(
+    eye: Float[Tensor, "3"] | None, nodes: Float[Tensor, "m 3"], normals: Float[Tensor, "m 3"]
+) -> Float[Tensor, "m 3"]:
+    """Normals that agree with each other, all turned round if, of a scan of one side, most look away from the eye.
+
+    A file may name the place of one eye of many, so of a whole object an eye says nothing.
+
+    Args:
+        eye: (3,) where the sensor stood, or None.
+        nodes, normals: (M, 3), spread evenly.
+    """
+    view, length = mean_view(normals)
+    if eye is None or length < SURE[1] or float(view.double() @ (eye.double() - nodes.double().mean(0))) >= 0:
+        return normals
+    return -normals
+
+
 def border_nodes(
     nodes: Float[Tensor, "m 3"], normals: Float[Tensor, "m 3"], near: Int[Tensor, "m k"]
 ) -> Bool[Tensor, "m"]:

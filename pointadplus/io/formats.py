@@ -37,6 +37,7 @@ class RawCloud:
         colors: one a point, in [0, 1], or None.
         grid: (H, W) of an organised scan whose points are flattened, or None.
         faces: (F, 3) int64 rows of `points`, or None.
+        viewpoint: (3,), where the sensor stood, or None.
     """
 
     points: np.ndarray
@@ -44,6 +45,7 @@ class RawCloud:
     colors: np.ndarray | None = None
     grid: tuple[int, int] | None = None
     faces: np.ndarray | None = None
+    viewpoint: np.ndarray | None = None
 
 
 def most_inflated(packed: int | None = None) -> int:

@@ -6,7 +6,8 @@ loses the organised grid. Here every row survives, and the header is checked bef
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import BinaryIO
 
 import numpy as np
@@ -18,7 +19,11 @@ _PCL_NAMES = {"nx": "normal_x", "ny": "normal_y", "nz": "normal_z"}
 
 
 def read_pcd(data: bytes) -> RawCloud:
-    """PCD: ascii, binary or binary_compressed. VIEWPOINT is the sensor's pose; the points stay in the file's frame."""
+    """PCD: ascii, binary or binary_compressed.
+
+    VIEWPOINT is the sensor's pose in the frame of the points, which stay as they are. At the origin it tells nothing:
+    writers put it there that know of none.
+    """
     header, start = _header(data)
     names = header.get("FIELDS") or header.get("COLUMNS") or []
     sizes, types = header.get("SIZE", []), header.get("TYPE", [])
@@ -54,7 +59,17 @@ def read_pcd(data: bytes) -> RawCloud:
     else:
         raise CloudReadError("malformed header", expected="DATA ascii or binary[_compressed]", found=encoding[:40])
     fields = {name.split(" ")[0]: column[:, 0] for name, column in columns.items() if column.shape[1] == 1}
-    return from_fields(fields, grid=(height, width) if height > 1 else None)
+    raw = from_fields(fields, grid=(height, width) if height > 1 else None)
+    return replace(raw, viewpoint=_viewpoint(header.get("VIEWPOINT", [])))
+
+
+def _viewpoint(values: list[str]) -> np.ndarray | None:
+    """The place of a pose, or None where it is the origin or cannot be read: nothing depends on it but signs."""
+    try:
+        place = np.array(values[:3], np.float64)
+    except ValueError:
+        return None
+    return place if len(place) == 3 and np.isfinite(place).all() and place.any() else None
 
 
 def _header(data: bytes) -> tuple[dict[str, list[str]], int]:
@@ -136,7 +151,12 @@ def lzf_decompress(data: bytes, size: int) -> bytes:
     return bytes(out)
 
 
-def write_pcd(stream: BinaryIO, fields: Mapping[str, np.ndarray], grid: tuple[int, int] | None) -> None:
+def write_pcd(
+    stream: BinaryIO,
+    fields: Mapping[str, np.ndarray],
+    grid: tuple[int, int] | None,
+    viewpoint: Sequence[float] = (0.0, 0.0, 0.0),
+) -> None:
     """Write named columns as binary PCD; `red`, `green` and `blue` (uint8) are packed into the field `rgb`."""
     columns = {_PCL_NAMES.get(name, name): column for name, column in fields.items()}
     if "red" in columns:
@@ -155,7 +175,7 @@ def write_pcd(stream: BinaryIO, fields: Mapping[str, np.ndarray], grid: tuple[in
         f"COUNT{' 1' * len(columns)}",
         f"WIDTH {width}",
         f"HEIGHT {height}",
-        "VIEWPOINT 0 0 0 1 0 0 0",
+        f"VIEWPOINT {' '.join(f'{value:.9g}' for value in viewpoint)} 1 0 0 0",
         f"POINTS {len(rows)}",
         "DATA binary\n",
     ]

@@ -14,7 +14,12 @@ def to_cloud(raw: RawCloud, points: int, seed: int, source: str | None) -> Point
     if raw.faces is not None and len(raw.faces):
         raw = sample_surface(raw, points, seed)
     return PointCloud.create(
-        raw.points, normals=unit_normals(raw.normals), colors=raw.colors, grid=raw.grid, source=source
+        raw.points,
+        normals=unit_normals(raw.normals),
+        colors=raw.colors,
+        grid=raw.grid,
+        viewpoint=raw.viewpoint,
+        source=source,
     )
 
 

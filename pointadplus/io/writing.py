@@ -31,9 +31,9 @@ def write_cloud(
 ) -> None:
     """Write a cloud with its normals and colours: PLY and PCD (binary), XYZ, TXT, CSV or NPY.
 
-    An organised cloud stays organised in PCD, its dropped rows as NaN; elsewhere the N points are written. In NPY the
-    columns are x y z, then normals, colours, score and region, where there are any. The file appears whole or not
-    at all.
+    In PCD an organised cloud stays organised, its dropped rows as NaN, and the viewpoint is kept; elsewhere the N points
+    are written. In NPY the columns are x y z, then normals, colours, score and region, where there are any. The file
+    appears whole or not at all.
 
     Args:
         path: the file; its extension decides.
@@ -62,7 +62,9 @@ def write_cloud(
             if suffix == ".ply":
                 write_ply(stream, fields)
             elif suffix == ".pcd":
-                write_pcd(stream, fields, grid)
+                write_pcd(
+                    stream, fields, grid, (0.0, 0.0, 0.0) if cloud.viewpoint is None else cloud.viewpoint.tolist()
+                )
             elif suffix == ".npy":
                 np.save(stream, np.stack(list(fields.values()), axis=1), allow_pickle=False)
             else:

@@ -106,9 +106,8 @@ def outward(
     """
     if cloud.normals is not None:
         return 1.0 if float((near.normals @ up).sum()) >= 0 else -1.0
-    low, high = cloud.points.aminmax(dim=0)
-    if cloud.grid is not None and not bool(((low <= 0) & (high >= 0)).all()):
-        return 1.0 if float(near.origin @ up) <= 0 else -1.0
+    if cloud.grid is not None and (eye := cloud.eye) is not None:
+        return 1.0 if float((eye - near.origin) @ up) >= 0 else -1.0
     facing = float(view[0].double() @ up)
     if any(view[1] > length and abs(facing) > cosine for length, cosine in (ABOVE, ONE_SIDED)):
         return math.copysign(1.0, facing)

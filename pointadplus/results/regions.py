@@ -110,9 +110,9 @@ def find_regions(
     deviation from it of the 2 % of the region's points (three at least) that leave it farthest, to whichever side is
     farther. It is None where the ring has under 6 points or no common direction.
 
-    "Out of the surface" is where the cloud's own normals point; else, in an organised scan whose frame has its origin
-    outside the cloud, toward that origin, where the camera stands; else, where only what faces one way was scanned,
-    the side that is seen (`descriptors.seen_from`); else the side with more room: nothing, or a farther surface, in a
+    "Out of the surface" is where the cloud's own normals point; else, in an organised scan, toward the place of the
+    camera if that is known (`PointCloud.eye`); else, where only what faces one way was scanned, the side that is seen
+    (`descriptors.seen_from`); else the side with more room: nothing, or a farther surface, in a
     cone of 20° about the normal; on a single sheet, away from the bulk of the cloud. On a flat one nothing tells: the
     depth is told without a sign.
 
@@ -139,7 +139,7 @@ def find_regions(
         return ()
     areas = point_areas(cloud.points, torch.cat(members)).split([len(own) for own in members])
     sketch = canonical_order(cloud.points)[:LOCAL]
-    view = seen_from(cloud.points[sketch])
+    view = seen_from(cloud.points[sketch], cloud.eye)
     return tuple(
         _measure(cloud, scores, chosen, own, float(area.sum()), sketch, view, number)
         for number, (own, area) in enumerate(zip(members, areas, strict=True), 1)

@@ -207,7 +207,8 @@ class Observer:
             order, normalization, count = self._start(cloud) if first is None else first.start
             order = order.roll(-sample * count)
             support = normalization.apply(cloud.points[order[: max(config.support, config.rendered or 0)]])
-            descriptors = describe(support[: config.support], count)
+            eye = None if cloud.eye is None else normalization.apply(cloud.eye[None])[0]
+            descriptors = describe(support[: config.support], count, eye)
         with watch.stage("symmetry"):
             symmetries = None if first is None else first.symmetries
             symmetries = find_symmetries(support[: config.support]) if symmetries is None else symmetries

@@ -43,6 +43,19 @@ def test_normals_tell_from_where_a_scan_was_taken() -> None:
     assert seen_from(sphere(9000))[1] < 0.05
 
 
+def test_the_place_of_the_sensor_settles_from_which_side_a_scan_was_taken() -> None:
+    """Half a sphere from inside, as a sensor in a bowl sees it, and from outside; of a whole one an eye tells nothing."""
+    points = cap(9000)
+    inside, outside = torch.tensor([0.0, 0.0, -0.1]), torch.tensor([0.0, 0.0, 3.0])
+    for eye, side in ((inside, -1.0), (outside, 1.0)):
+        assert float(seen_from(points, eye.double())[0] @ UP) * side > 0.99
+        found = describe(points, 3000, eye)
+        assert ((found.normals * normalize(points[:3000], dim=1)).sum(1) * side > 0).float().mean() > 0.99
+        assert float(found.view @ UP) * side > 0.99
+    whole = sphere(9000)
+    assert torch.equal(describe(whole, 3000, outside).normals, describe(whole, 3000).normals)
+
+
 def test_a_bowl_seen_from_above_is_seen_from_above() -> None:
     """Its inside alone: away from the middle of what is around a point would be away from the eye."""
     bowl = cap(9000) * torch.tensor([1.0, 1.0, -1.0])

@@ -471,6 +471,19 @@ def test_organised_clouds_stay_organised_in_pcd(tmp_path: Path) -> None:
     assert torch.allclose(back.colors, cloud.colors)
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "binary", "binary_compressed"])
+def test_the_viewpoint_of_a_pcd_is_read_and_written(tmp_path: Path, encoding: str) -> None:
+    content = pcd(encoding, POINTS)
+    cloud = read_cloud(put(tmp_path, "a.pcd", content))
+    assert cloud.viewpoint is not None and cloud.viewpoint.tolist() == [1, 2, 3]
+    write_cloud(tmp_path / "b.pcd", cloud)
+    back = read_cloud(tmp_path / "b.pcd").viewpoint
+    assert back is not None and torch.equal(back, cloud.viewpoint)
+    for told in (b"VIEWPOINT 0 0 0 1 0 0 0", b"VIEWPOINT", b"VIEWPOINT nan 0 0 1 0 0 0", b"VIEWPOINT here"):
+        content = pcd(encoding, POINTS).replace(b"VIEWPOINT 1 2 3 1 0 0 0", told)
+        assert read_cloud(put(tmp_path, "c.pcd", content)).viewpoint is None
+
+
 def test_given_colors_replace_those_of_the_cloud(tmp_path: Path) -> None:
     write_cloud(tmp_path / "a.ply", PointCloud.create(POINTS, colors=COLORS), colors=torch.ones(24, 3))
     assert (read_cloud(tmp_path / "a.ply").colors == 1).all()

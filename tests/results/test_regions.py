@@ -173,6 +173,9 @@ def test_a_scratch_has_a_length_and_a_width():
     assert abs(region.axes[0][0] * 0.6 + region.axes[0][1] * 0.8) > 0.999
     assert region.area == pytest.approx(2.4, rel=0.1)
     assert region.depth == pytest.approx(0.05, abs=0.005) and not region.sided, "a flat sheet has no outside"
+    for height in (100, -100):  # but where the sensor stood is outside
+        told = only(detection(torch.cat([xy, z[:, None]], 1), own.float(), viewpoint=[1, 2, height]))
+        assert told.depth == pytest.approx(-0.0005 * height, abs=0.005) and told.sided
 
 
 def test_flanks_below_the_threshold_do_not_lift_the_surface():
