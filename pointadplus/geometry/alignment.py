@@ -30,6 +30,7 @@ ANGLES = 0.15  # by which cosines between normals and pairs may differ
 ROUNDS = ((512, 12, 12, 0.03, 0.015), (2048, 4, 12, 0.015, 0.006))
 TURNED = (768, 16, 10, 0.012, 0.005)
 LAST = (8192, 2, 15, 0.006, 0.003)
+PARTIAL, TRIES = 0.75, 3  # of the reference's surface, under which a scan is proposed a place so many times
 TURNS = 72  # about each principal axis, that a pose is tried in: a wheel fits nearly as well by a wrong tooth
 
 
@@ -85,7 +86,7 @@ class Reference:
         Proposals come from pairs of matched keypoints with their normals and from the principal axes of both clouds;
         the ones that bring the scan's surface nearest are refined by ICP with robust weights (point to plane, Chen and
         Medioni, 1992; weights of Geman and McClure, 1987), and the nearest is taken. Of the poses of a symmetric
-        object any is as good.
+        object any is as good. A scan of one side is easily laid upon another, so it gets several tries.
         """
         # First of all, so that no sum rounds by the order that the points came in.
         ordered = scan[canonical_order(scan, self.config.seed)].double()
@@ -93,18 +94,24 @@ class Reference:
         points = ((ordered - middle) / self._unit).float()
         dense = len(points) * (point_spacing(points) / max(self._spacing, 1e-30)) ** 2
         count = int(min(max(64, round(dense)), 2 * self.config.keypoints, len(points)))
-        rotations, translations = self._propose(
-            self._describe(points, count), points, (middle - self._middle) / self._unit
-        )
+        keys, offset = self._describe(points, count), (middle - self._middle) / self._unit
+        tries = TRIES if dense < PARTIAL * len(self._keys.points) else 1
+        found = [self._search(keys, points, offset, self.config.seed + number) for number in range(tries)]
+        rotation, translation, _ = min(found, key=lambda each: each[2])
+        return Transform(rotation, translation * self._unit + self._middle - rotation @ middle)
+
+    def _search(self, keys: _Keypoints, points: Tensor, middle: Tensor, seed: int) -> tuple[Tensor, Tensor, float]:
+        """The best motion that is found, (3, 3) and (3,), and its misfit; `middle` undoes the centring."""
+        rotations, translations = self._propose(keys, points, middle, seed)
         for number, (sample, kept, steps, start, end) in enumerate((*ROUNDS, TURNED, LAST)):
             some = points[:sample].double()
             if number == len(ROUNDS):
                 rotations, translations = self._turned(some, rotations, translations, start)
             best = self._misfits(some, rotations, translations, start).argsort(stable=True)[:kept]
             rotations, translations = self._surface.refine(some, rotations[best], translations[best], steps, start, end)
-        best = int(self._misfits(points[: LAST[0]].double(), rotations, translations, LAST[-1]).argmin())
-        rotation = rotations[best]
-        return Transform(rotation, translations[best] * self._unit + self._middle - rotation @ middle)
+        misfits = self._misfits(points[: LAST[0]].double(), rotations, translations, LAST[-1])
+        best = int(misfits.argmin())
+        return rotations[best], translations[best], float(misfits[best])
 
     def distances(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
         """How far each of the points lies from the reference's surface, in their unit: from the nearest tangent plane,
@@ -117,7 +124,7 @@ class Reference:
         normals = outward_normals(points[: SUPPORT * count], count)
         return _Keypoints(nodes, normals, torch.cat(point_histograms(nodes, normals), 1))
 
-    def _propose(self, keys: _Keypoints, points: Tensor, middle: Tensor) -> tuple[Tensor, Tensor]:
+    def _propose(self, keys: _Keypoints, points: Tensor, middle: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """Rotations (H, 3, 3) and translations (H, 3) worth a closer look, float64; `middle` undoes the centring."""
         target = self._keys
         index = torch.cat(
@@ -132,7 +139,7 @@ class Reference:
         rotations, translations = _from_axes(points, self._points)
         rotations = torch.cat([torch.eye(3, dtype=torch.float64)[None], rotations])  # a scan that is in its place
         translations = torch.cat([middle[None], translations])
-        generator = torch.Generator().manual_seed(self.config.seed)
+        generator = torch.Generator().manual_seed(seed)
         pairs = torch.randint(len(p), (DRAWS, 2), generator=generator)
         pairs = pairs[_compatible(p, n, q, m, pairs, self.config.tolerance)][: self.config.hypotheses]
         if len(pairs) == 0:
