@@ -19,7 +19,7 @@ def main() -> None:
     scanner = ScannerConfig(shares=(1.0, 0.0, 0.0, 0.0, 0.0), points=(16_000, 17_000))
     corpus = CorpusConfig(families=HELD_OUT, scanner=scanner)
     scores = [
-        [round(detector.score(half.points).object_score, 5) for half in sample_pair(440_000_000 + i, corpus)]
+        [round(detector.score(half.points).object_score, 5) for half in sample_pair(440_000_008 + i, corpus)]
         for i in range(6)
     ]
     path = Path(__file__).resolve().parent.parent / "tests" / "goldens" / "embedded.json"

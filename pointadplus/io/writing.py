@@ -31,7 +31,7 @@ def write_cloud(
 ) -> None:
     """Write a cloud with its normals and colours: PLY and PCD (binary), XYZ, TXT, CSV or NPY.
 
-    In PCD an organised cloud stays organised, its dropped rows as NaN, and the viewpoint is kept; elsewhere the N points
+    In PCD an organised cloud stays organised, its dropped rows as NaN, and the viewpoint stays; elsewhere the N points
     are written. In NPY the columns are x y z, then normals, colours, score and region, where there are any. The file
     appears whole or not at all.
 

@@ -44,7 +44,7 @@ def test_normals_tell_from_where_a_scan_was_taken() -> None:
 
 
 def test_the_place_of_the_sensor_settles_from_which_side_a_scan_was_taken() -> None:
-    """Half a sphere from inside, as a sensor in a bowl sees it, and from outside; of a whole one an eye tells nothing."""
+    """Half a sphere from inside, as a sensor in a bowl sees it, and from outside; of a whole one it tells nothing."""
     points = cap(9000)
     inside, outside = torch.tensor([0.0, 0.0, -0.1]), torch.tensor([0.0, 0.0, 3.0])
     for eye, side in ((inside, -1.0), (outside, 1.0)):

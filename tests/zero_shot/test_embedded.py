@@ -29,7 +29,7 @@ def pairs(detector: ZeroShotDetector) -> list:
     scanner = ScannerConfig(shares=(1.0, 0.0, 0.0, 0.0, 0.0), points=(16_000, 17_000))
     corpus = CorpusConfig(families=HELD_OUT, scanner=scanner)
     found = []
-    for seed in range(440_000_000, 440_000_006):
+    for seed in range(440_000_008, 440_000_014):
         healthy, damaged = sample_pair(seed, corpus)
         found.append((healthy, detector.score(healthy.points), damaged, detector.score(damaged.points)))
     return found
@@ -78,7 +78,7 @@ def test_golden_scores(pairs):
 
 def test_turning_the_object_moves_scores_no_more_than_measured(detector, pairs):
     """benchmarks/rotation.py puts the standard deviation over poses near 0.04, from which points become nodes."""
-    _, _, damaged, still = pairs[2]
+    _, _, damaged, still = pairs[-1]
     q, r = torch.linalg.qr(torch.randn(2, 3, 3, generator=torch.Generator().manual_seed(0)))
     q = q * torch.sign(torch.diagonal(r, dim1=1, dim2=2))[:, None]
     for turn in q * torch.sign(torch.linalg.det(q))[:, None, None]:
