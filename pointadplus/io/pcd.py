@@ -175,7 +175,7 @@ def write_pcd(
         f"COUNT{' 1' * len(columns)}",
         f"WIDTH {width}",
         f"HEIGHT {height}",
-        f"VIEWPOINT {' '.join(f'{value:.9g}' for value in viewpoint)} 1 0 0 0",
+        f"VIEWPOINT {' '.join(f'{value:.15g}' for value in viewpoint)} 1 0 0 0",
         f"POINTS {len(rows)}",
         "DATA binary\n",
     ]

@@ -112,9 +112,9 @@ def find_regions(
 
     "Out of the surface" is where the cloud's own normals point; else, in an organised scan, toward the place of the
     camera if that is known (`PointCloud.eye`); else, where only what faces one way was scanned, the side that is seen
-    (`descriptors.seen_from`); else the side with more room: nothing, or a farther surface, in a
-    cone of 20° about the normal; on a single sheet, away from the bulk of the cloud. On a flat one nothing tells: the
-    depth is told without a sign.
+    (`descriptors.seen_from`); else the side with more room: nothing, or a farther surface, in a cone of 20° about the
+    normal; on a single sheet, away from the bulk of the cloud. On a flat one nothing tells: the depth is told without a
+    sign.
 
     Args:
         cloud: N points.

@@ -83,16 +83,17 @@ class Scanner:
             points, normals: (N, 3) each; normals are unit vectors that point outwards.
             shot: which scan by this scanner: its ways stay, but for even samples', and all that is chance is another.
         """
-        generator = torch.Generator().manual_seed(self.seed)
         chance = self.seed if shot == 0 else seed_from(self.seed, shot)
+        generator = torch.Generator().manual_seed(self.seed)
         if self.kind == "even":
-            generator = torch.Generator().manual_seed(chance)
+            generator.manual_seed(chance)
             thinning = torch.Generator().manual_seed(chance)  # of its own: a twin may have another number of points
             some = torch.randperm(len(points), generator=thinning)[: self.points]
             seen, own, kept = add_scan_artifacts(points[some], normals[some], generator, self.config.artifacts)
             return Scan(seen, own, some[kept], seen + 10 * diagonal(points) * own)
         errors = Errors.draw(generator, points)
-        generator = generator if shot == 0 else torch.Generator().manual_seed(chance)
+        if shot:
+            generator.manual_seed(chance)
         surface = Surface(points, normals, point_spacing(points), errors.returns(points))
         parts = [
             read(surface, eye, errors, self._wanted(), generator, grid=self.kind == "single" and errors.organised)
