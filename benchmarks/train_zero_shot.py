@@ -10,6 +10,7 @@ python benchmarks/train_zero_shot.py --run runs/bare --lessons runs/zero_shot/le
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,9 +24,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from pointadplus.clip.backbone import Backbone
 from pointadplus.clip.weights import load_backbone
-from pointadplus.geometry.descriptors import COLUMNS, DESCRIPTORS
-from pointadplus.geometry.exposure import EXPOSURE_COLUMNS
-from pointadplus.geometry.symmetry_descriptors import SYMMETRY_COLUMNS
+from pointadplus.geometry.descriptors import DESCRIPTORS
 from pointadplus.io.checkpoint import load_checkpoint, save_checkpoint
 from pointadplus.io.tensors import read_safetensors
 from pointadplus.learning.synthesis.corpus import CorpusConfig
@@ -42,9 +41,6 @@ from pointadplus.zero_shot.observation import ObservationConfig, Observer
 
 FIGURES = "O", "P", "P pooled", "AP"  # in the order of `figures`
 PARTS = "symmetry", "pool"  # that a trial can leave out
-NODE_COLUMNS = (*COLUMNS, *SYMMETRY_COLUMNS)
-LATER = {*EXPOSURE_COLUMNS, "facing_first", "facing_most"}  # columns that version 3 did not have
-EARLIER_EDGES = 0, 5, 4, 6, 7  # places of version 3's edge features among those of today
 
 
 class Pairs(IterableDataset):
@@ -83,20 +79,8 @@ def judge(
 
 
 def take_over(model: PointADPlus, path: Path) -> None:
-    """Start from weights of version 3: what they did not know of a node, or of an edge, counts nothing at first."""
-    old = {name: value.float() for name, value in read_safetensors(path)[0].items()}
-    new = model.state_dict()
-    known = [row for row, name in enumerate(NODE_COLUMNS) if name not in LATER]
-    for name, value in old.items():
-        if name.startswith("aggregation.from_descriptors.0.weight"):
-            new[name] = torch.zeros_like(new[name]).index_copy(1, torch.tensor(known), value)
-        elif name in ("aggregation.center", "aggregation.spread"):
-            new[name][known] = value
-        elif name.endswith("edge.weight"):
-            new[name] = torch.zeros_like(new[name]).index_copy(1, torch.tensor(EARLIER_EDGES), value)
-        else:
-            new[name] = value
-    model.load_state_dict(new)
+    """Start from a detector's weights."""
+    model.load_state_dict({name: value.float() for name, value in read_safetensors(path)[0].items()})
 
 
 def leave_out(model: PointADPlus, part: str) -> None:
@@ -169,6 +153,7 @@ def main() -> None:
     parser.add_argument("--lessons", type=Path, help="another folder of the lessons")
     parser.add_argument("--only-lessons", action="store_true", help="make them, and stop")
     parser.add_argument("--pairs", type=int, default=1000, help="to learn from")
+    parser.add_argument("--first", type=int, default=0, help="number of the first of them")
     parser.add_argument("--judged", type=int, default=40, help="pairs of held-out families, judged with one look each")
     parser.add_argument("--every", type=int, default=200, help="steps from one judgement, and checkpoint, to the next")
     parser.add_argument("--workers", type=int, default=2, help="processes that make the pairs")
@@ -176,7 +161,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="embedded")
     parser.add_argument("--hidden", type=int, default=ModelConfig.hidden, help="width of the geometry layer")
     parser.add_argument("--without", choices=PARTS, help="a part that has no say")
-    parser.add_argument("--start", type=Path, help="weights of version 3 to start from")
+    parser.add_argument("--start", type=Path, help="weights to start from")
     parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates")
     parser.add_argument("--steps", type=int, default=1200, help="each over a healthy and a damaged twin")
     parser.add_argument("--seed", type=int, default=0)
@@ -197,7 +182,8 @@ def main() -> None:
     torch.set_num_threads(1)  # of each worker
     judged = range(JUDGED, JUDGED + arguments.judged)
     held_out = cache.of_pairs(judged, CorpusConfig(families=HELD_OUT), workers=arguments.workers)
-    lessons = cache.of_pairs(range(arguments.pairs), CorpusConfig(), workers=arguments.workers)
+    pairs = range(arguments.first, arguments.first + arguments.pairs)
+    lessons = cache.of_pairs(pairs, CorpusConfig(), workers=arguments.workers)
     made, seconds = len(list(cache.folder.iterdir())) - kept, time.perf_counter() - start
     print(f"{arguments.pairs} pairs; {made} objects made and observed in {seconds:.0f} s", flush=True)
     if arguments.only_lessons:
@@ -216,6 +202,7 @@ def main() -> None:
     card = {
         "training": asdict(training),
         "seed": arguments.seed,
+        "started_from": hashlib.sha256(arguments.start.read_bytes()).hexdigest()[:16] if arguments.start else None,
         "corpus": asdict(CorpusConfig()),
         "objects_made": made,
         "objects_per_second": round(made / seconds, 2),
