@@ -18,7 +18,8 @@ from pointadplus.cloud import PointCloud
 from pointadplus.config import Config, from_table, within
 from pointadplus.errors import ConfigError, WeightsError
 from pointadplus.geometry.alignment import Reference
-from pointadplus.geometry.exposure import AROUND, border_nodes
+from pointadplus.geometry.descriptors import seen_from
+from pointadplus.geometry.exposure import AROUND, border_nodes, in_front
 from pointadplus.geometry.neighbors import interpolate, knn
 from pointadplus.geometry.normals import estimate_normals
 from pointadplus.geometry.sampling import canonical_order
@@ -39,6 +40,8 @@ _LACK = 2.0  # spacings of a scan from its nearest point within which nothing is
 _PLACES = 32  # points of the normal surface whose usual deviations are averaged
 _FLOOR = 0.5  # of the usual deviation of all places, added to each place's own
 _ALONE, _CROWD = 1.5, 8  # median distances to so many neighbours from which on a point counts less: mixed pixels
+_FACING = 0.7  # cosine to the view from which on surface must be seen, if it is in front:
+_PIXEL, _BEHIND = 4.0, 5.0  # side of a pixel, and depth under the foremost of it, in spacings
 _CALM = 0.98  # quantile of normal scans' relative deviations that scores 0.5
 
 
@@ -53,7 +56,8 @@ class DeviationConfig(Config):
             do that mix two depths, counts less.
         normal_neighbors: points that a normal is fitted to.
         missing: surface of all normal scans that a scan lacks counts at its rim: holes, and pieces broken off.
-        partial: share of that surface from which on what is missing was not scanned, and does not count.
+        partial: share of that surface from which on a scan is of one side, and only what faced its eyes can be missing;
+            and share of this from which on nothing counts as missing.
         top: share of the points whose mean is the object score.
         seed: of the thinning.
 
@@ -246,9 +250,19 @@ def _lack(scan: Tensor, surface: Tensor) -> tuple[Float[Tensor, "n"], Int[Tensor
 
 
 def _missing(points: Tensor, surface: _Surface, partial: float) -> Float[Tensor, "n"]:
-    """How far normal surface that a scan lacks reaches from the scan's points that are nearest to it. (N,)."""
+    """How far normal surface that a scan lacks reaches from the scan's points that are nearest to it. (N,).
+
+    If the scan lacks more than the share `partial`, it is of one side: then what faced its eyes counts, unless that is
+    as much again.
+    """
     lack, index = _lack(points, surface.points)
     lack = lack * surface.certain
     if float((lack > 0).float().mean()) > partial:
-        return torch.zeros(len(points))
+        view = seen_from(points)[0]
+        spacing = point_spacing(points)
+        faced = in_front(surface.points, view, _PIXEL * spacing, _BEHIND * spacing)
+        faced &= (surface.normals @ view).abs() > _FACING
+        lack = lack * faced
+        if float((lack > 0).sum() / faced.sum().clamp_min(1)) > partial:
+            return torch.zeros(len(points))
     return torch.zeros(len(points)).scatter_reduce(0, index, lack, "amax")

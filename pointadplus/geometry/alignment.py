@@ -11,21 +11,25 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from .descriptors import outward_normals, seen_from
-from .exposure import AROUND, oriented
+from .exposure import AROUND, in_front, oriented
 from .icp import CoarseSurface, Surface
 from .neighbors import knn
-from .registration import Transform, distinct_motions, even_rotations, hemisphere, rotation_from_axis_angle
+from .registration import (
+    Transform,
+    distinct_motions,
+    even_rotations,
+    frames_along,
+    hemisphere,
+    rotation_from_axis_angle,
+)
 from .sampling import canonical_order, even_order
 
 # All ours. Lengths are shares of the reference's size, about its diagonal.
 NODES, SUPPORT = 4096, 4  # even points of the reference that are looked at, and points for each that give its normal
 DENSE = 1 << 15  # points of the reference that stand for its surface
 VIEWS, SPINS = 300, 30  # from where the reference is looked at, and turns about each of these views
-RASTER, HIDDEN, TURNED_AWAY = (
-    48,
-    0.05,
-    0.2,
-)  # pixels of a view, depth behind which and cosine under which nothing is seen
+PIXEL = 1 / 24  # side of a pixel of a view
+HIDDEN, TURNED_AWAY = 0.05, 0.2  # depth behind which, and cosine under which nothing is seen
 ROTATIONS = 4608  # of whole scans: 14° apart or less
 CELLS, MARGIN = 96, 0.15  # of the grid of a first look
 GLANCE, CUT = 128, 0.08  # points of a first look, and the distance that one counts at most
@@ -113,7 +117,7 @@ class Reference:
         middle, some = nodes.mean(0), nodes[:GLANCE]
         axis = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)
         spins = rotation_from_axis_angle(axis * torch.arange(SPINS, dtype=torch.float64)[:, None] * (math.tau / SPINS))
-        seen = (_frames(self._views)[:, None] @ spins @ _frames(view.double()[None])[0].T).flatten(0, 1)
+        seen = (frames_along(self._views)[:, None] @ spins @ frames_along(view.double()[None])[0].T).flatten(0, 1)
         whole = even_rotations(ROTATIONS)
         rotations = torch.cat([seen, whole])
         centres = torch.cat([self._centres.repeat_interleave(SPINS, 0), self._nodes.mean(0).expand(len(whole), 3)])
@@ -181,20 +185,9 @@ def _looks(points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "k 3"], Float[Te
     normals = oriented(some, outward_normals(support, len(some)), knn(some, some, AROUND + 1)[1]).double()
     nodes, half = some.double(), hemisphere(VIEWS // 2)
     views, centres = [], []
-    for view, frame in zip(torch.cat([half, -half]), _frames(torch.cat([half, -half])), strict=True):
-        x, y, depth = (nodes @ frame).unbind(1)
-        x, y = (((part + 1) * (RASTER / 2)).long().clamp(0, RASTER - 1) for part in (x, y))
-        pixel = x * RASTER + y
-        nearest = depth.new_full((RASTER**2,), -math.inf).scatter_reduce(0, pixel, depth, "amax")[pixel]
-        seen = (normals @ view > TURNED_AWAY) & (depth > nearest - HIDDEN)
+    for view in torch.cat([half, -half]):
+        seen = (normals @ view > TURNED_AWAY) & in_front(nodes, view, PIXEL, HIDDEN)
         if seen.any():
             views.append(normalize(normals[seen].mean(0), dim=0))
             centres.append(nodes[seen].mean(0))
     return nodes, torch.stack(views or [half[0]]), torch.stack(centres or [nodes.mean(0)])
-
-
-def _frames(axes: Float[Tensor, "k 3"]) -> Float[Tensor, "k 3 3"]:
-    """Rotations whose third columns are the axes."""
-    aside = torch.eye(3, dtype=axes.dtype)[axes.abs().argmin(1)]
-    one = normalize(torch.linalg.cross(axes, aside), dim=1)
-    return torch.stack([one, torch.linalg.cross(axes, one), axes], 2)

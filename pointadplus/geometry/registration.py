@@ -89,6 +89,13 @@ def hemisphere(count: int) -> Float[Tensor, "n 3"]:
     return torch.stack([radius * angle.cos(), radius * angle.sin(), height], 1)
 
 
+def frames_along(axes: Float[Tensor, "k 3"]) -> Float[Tensor, "k 3 3"]:
+    """Rotations whose third columns are the axes, unit vectors."""
+    aside = torch.eye(3, dtype=axes.dtype)[axes.abs().argmin(1)]
+    one = torch.nn.functional.normalize(torch.linalg.cross(axes, aside), dim=1)
+    return torch.stack([one, torch.linalg.cross(axes, one), axes], 2)
+
+
 def even_rotations(count: int) -> Float[Tensor, "n 3 3"]:
     """Rotations evenly over all, float64: super-Fibonacci spirals (Alexa, CVPR 2022)."""
     step = torch.arange(count, dtype=torch.float64) + 0.5

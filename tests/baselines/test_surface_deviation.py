@@ -68,6 +68,23 @@ def test_a_side_that_was_not_scanned_is_no_defect(part: Part, fitted: SurfaceDev
     assert auroc(rim.numpy(), cut.point_scores.numpy()) > 0.8
 
 
+def test_a_hole_in_a_scan_of_one_side_is_one() -> None:
+    """Where the surface faces the eyes it must be seen; where it looks away it need not."""
+
+    def egg(seed: int) -> Tensor:
+        points = torch.randn(6000, 3, generator=torch.Generator().manual_seed(seed))
+        return torch.nn.functional.normalize(points, dim=1) * torch.tensor([20.0, 14.0, 10.0])
+
+    detector = SurfaceDeviation().fit([egg(0), egg(1)])
+    side = egg(2)
+    side = side[side[:, 2] > 2]
+    away = (side[:, :2] - torch.tensor([5.0, 3.0])).norm(dim=1)
+    whole, cut = detector.score(side), detector.score(side[away > 2])
+    assert cut.object_score > whole.object_score + 0.1
+    rim = away[away > 2] < 3
+    assert auroc(rim.numpy(), cut.point_scores.numpy()) > 0.8
+
+
 def test_the_deviation_is_a_length_of_the_scan() -> None:
     """A dent of 1 deviates by 1 in its middle, in the unit of the file, and the plate around by its noise."""
     detector = SurfaceDeviation().fit([plate(0), plate(1)])
