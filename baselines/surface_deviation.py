@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pointadplus.cloud import PointCloud
 from pointadplus.config import Config, from_table, within
 from pointadplus.errors import ConfigError, WeightsError
 from pointadplus.geometry.alignment import Reference
+from pointadplus.geometry.descriptors import seen_from
+from pointadplus.geometry.exposure import AROUND, border_nodes, in_front
 from pointadplus.geometry.neighbors import interpolate, knn
 from pointadplus.geometry.normals import estimate_normals
 from pointadplus.geometry.sampling import canonical_order
@@ -32,10 +34,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _FORMAT = "pointadplus.surface_deviation"
+# All ours.
 _GAP = 1.5  # spacings from the nearest point within which there is no gap, only the grain of the scan
 _LACK = 2.0  # spacings of a scan from its nearest point within which nothing is missing
 _PLACES = 32  # points of the normal surface whose usual deviations are averaged
 _FLOOR = 0.5  # of the usual deviation of all places, added to each place's own
+_ALONE, _CROWD = 1.5, 8  # median distances to so many neighbours from which on a point counts less: mixed pixels
+_FACING = 0.7  # cosine to the view from which on surface must be seen, if it is in front:
+_PIXEL, _BEHIND = 4.0, 5.0  # side of a pixel, and depth under the foremost of it, in spacings
 _CALM = 0.98  # quantile of normal scans' relative deviations that scores 0.5
 
 
@@ -46,10 +52,12 @@ class DeviationConfig(Config):
     Attributes:
         points: of each scan that are looked at; a denser one is thinned at random.
         planes: nearest points of the normal surface whose tangent planes a point is measured from, by the median.
-        averaged: points over which deviations are averaged, the point itself included.
+        averaged: points over which deviations are averaged, the point itself included; what stands alone, as pixels
+            do that mix two depths, counts less.
         normal_neighbors: points that a normal is fitted to.
-        missing: normal surface that a scan lacks counts at its rim: holes, and pieces broken off.
-        partial: share of the normal surface from which on what is missing was not scanned, and does not count.
+        missing: surface of all normal scans that a scan lacks counts at its rim: holes, and pieces broken off.
+        partial: share of that surface from which on a scan is of one side, and only what faced its eyes can be missing;
+            and share of this from which on nothing counts as missing.
         top: share of the points whose mean is the object score.
         seed: of the thinning.
 
@@ -68,24 +76,38 @@ class DeviationConfig(Config):
 
 
 class _Surface(NamedTuple):
-    """Points, their unit normals of any sign, and their spacing."""
+    """What normal scans say of a surface.
+
+    Attributes:
+        points, normals: (N, 3) of all scans, unit normals of any sign.
+        spacing: of the points.
+        rim: (N,) bool, whether it ends hereabouts: beyond, nothing was scanned.
+        certain: (N,) bool, whether every scan has it.
+    """
 
     points: Float[Tensor, "n 3"]
     normals: Float[Tensor, "n 3"]
     spacing: float
+    rim: Bool[Tensor, "n"]
+    certain: Bool[Tensor, "n"]
 
     @classmethod
-    def of(cls, points: Tensor, normals: Tensor) -> _Surface:
-        return cls(points, normals, point_spacing(points))
+    def of(cls, scans: Sequence[tuple[Tensor, Tensor]]) -> _Surface:
+        """From the points and normals of each scan."""
+        points, normals = (torch.cat(parts) for parts in zip(*scans, strict=True))
+        near = knn(points, points, AROUND + 1)[1]
+        rim = border_nodes(points, normals, near)[near].any(1)
+        certain = torch.stack([_lack(scan, points)[0] == 0 for scan, _ in scans]).all(0)
+        return cls(points, normals, point_spacing(points), rim, certain)
 
 
 class SurfaceDeviation(AnomalyDetector):
     """Compares a scan with normal scans of the same part, place by place, as metrology compares nominal and actual.
 
     Each scan is aligned to the first normal one. A point deviates by the median distance from the tangent planes of the
-    nearest normal points, or by the gap to the nearest of them if that is larger; deviations are averaged over
-    neighbours and divided by what normal scans, one against the others, deviate at that place. Rims, threads and
-    whatever else varies from part to part are given as much room as they take.
+    nearest normal points, or by the gap to the nearest of them if that is larger and the surface does not end there;
+    deviations are averaged over neighbours and divided by what normal scans, one against the others, deviate at that
+    place. Rims, threads and whatever else varies from part to part are given as much room as they take.
 
     It needs a part that is rigid and always the same; it sees nothing that is not a matter of shape.
 
@@ -119,13 +141,12 @@ class SurfaceDeviation(AnomalyDetector):
         scans = [first, *(self._posed(self._thinned(cloud.points)) for cloud in others)]
         facing = [estimate_normals(points, self.config.normal_neighbors) for points in scans]
         parts = list(zip(scans, facing, strict=True))
-        self._surface = _Surface.of(torch.cat(scans), torch.cat(facing))
+        self._surface = _Surface.of(parts)
         if len(parts) == 1:
             parts = [(first[half::2], facing[0][half::2]) for half in (0, 1)]
         found = []
         for number, (points, _) in enumerate(tracked(parts, "comparing", progress)):
-            apart = [part for other, part in enumerate(parts) if other != number]
-            rest = _Surface.of(*(torch.cat(tensors) for tensors in zip(*apart, strict=True)))
+            rest = _Surface.of([part for other, part in enumerate(parts) if other != number])
             found.append(self._deviations(points, rest)[0])
         at = torch.cat([points for points, _ in parts])
         deviations = torch.cat(found)
@@ -168,10 +189,14 @@ class SurfaceDeviation(AnomalyDetector):
         distance, index = knn(surface.points, points, self.config.planes)
         heights = ((points[:, None] - surface.points[index]) * surface.normals[index]).sum(2).abs()
         gap = (distance[:, 0] - _GAP * surface.spacing).clamp_min(0)
-        own = torch.maximum(heights.median(1).values, gap)
+        own = torch.maximum(heights.median(1).values, torch.where(surface.rim[index].any(1), 0.0, gap))
         if self.config.missing:
             own = torch.maximum(own, _missing(points, surface, self.config.partial))
-        return own[knn(points, points, self.config.averaged)[1]].mean(1), index[:, 0]
+        away, near = knn(points, points, max(self.config.averaged, _CROWD + 1))
+        crowd = away[:, _CROWD]
+        weight = (_ALONE * crowd.median() / crowd.clamp_min(1e-30)).clamp(1e-6, 1).square()
+        near = near[:, : self.config.averaged]
+        return (own[near] * weight[near]).sum(1) / weight[near].sum(1), index[:, 0]
 
     def _fitted(self, what: str) -> _Surface:
         if self._surface is None:
@@ -187,7 +212,10 @@ class SurfaceDeviation(AnomalyDetector):
             ConfigError: not fitted yet.
         """
         surface = self._fitted("save")
-        tensors = {"points": surface.points, "normals": surface.normals, "usual": self._usual}
+        tensors = {
+            "points": surface.points, "normals": surface.normals, "usual": self._usual,
+            "rim": surface.rim.to(torch.uint8), "certain": surface.certain.to(torch.uint8),
+        }  # fmt: skip
         header = {
             "config": asdict(self.config), "scale": self._scale, "spacing": surface.spacing,
             "reference": self._first,
@@ -202,22 +230,39 @@ class SurfaceDeviation(AnomalyDetector):
             WeightsError: not such a file.
         """
         state, metadata = read_safetensors(Path(path))
-        if _FORMAT not in metadata or not {"points", "normals", "usual"} <= state.keys():
+        if _FORMAT not in metadata or not {"points", "normals", "usual", "rim", "certain"} <= state.keys():
             raise WeightsError("not a surface to compare with", where=path, expected=_FORMAT, found=sorted(metadata))
         check_finite(state, Path(path))
         header = json.loads(metadata[_FORMAT])
         detector = cls(from_table(DeviationConfig, header["config"]))
-        detector._surface = _Surface(state["points"], state["normals"], header["spacing"])
+        known = state["points"], state["normals"], header["spacing"], state["rim"].bool(), state["certain"].bool()
+        detector._surface = _Surface(*known)
         detector._usual, detector._scale = state["usual"], header["scale"]
         detector._first = header["reference"]
         detector._reference = Reference(state["points"][: header["reference"]])
         return detector
 
 
+def _lack(scan: Tensor, surface: Tensor) -> tuple[Float[Tensor, "n"], Int[Tensor, "n"]]:
+    """By how much points of a surface are farther from a scan than its grain explains, and its nearest points."""
+    distance, index = knn(scan, surface, 1)
+    return (distance[:, 0] - _LACK * point_spacing(scan)).clamp_min(0), index[:, 0]
+
+
 def _missing(points: Tensor, surface: _Surface, partial: float) -> Float[Tensor, "n"]:
-    """How far normal surface that a scan lacks reaches from the scan's points that are nearest to it. (N,)."""
-    distance, index = knn(points, surface.points, 1)
-    lack = (distance[:, 0] - _LACK * point_spacing(points)).clamp_min(0)
+    """How far normal surface that a scan lacks reaches from the scan's points that are nearest to it. (N,).
+
+    If the scan lacks more than the share `partial`, it is of one side: then what faced its eyes counts, unless that is
+    as much again.
+    """
+    lack, index = _lack(points, surface.points)
+    lack = lack * surface.certain
     if float((lack > 0).float().mean()) > partial:
-        return torch.zeros(len(points))
-    return torch.zeros(len(points)).scatter_reduce(0, index[:, 0], lack, "amax")
+        view = seen_from(points)[0]
+        spacing = point_spacing(points)
+        faced = in_front(surface.points, view, _PIXEL * spacing, _BEHIND * spacing)
+        faced &= (surface.normals @ view).abs() > _FACING
+        lack = lack * faced
+        if float((lack > 0).sum() / faced.sum().clamp_min(1)) > partial:
+            return torch.zeros(len(points))
+    return torch.zeros(len(points)).scatter_reduce(0, index, lack, "amax")

@@ -1,60 +1,59 @@
-"""Bringing a scan into the pose of a reference: features, hypotheses from pairs of points with normals, and ICP."""
+"""Bringing a scan into the pose of a reference: all poses at a glance, by what can be seen from where, and ICP."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from ..config import Config, within
-from .descriptors import outward_normals, point_histograms
-from .icp import Surface
-from .registration import Transform, distinct_motions, kabsch, rotation_from_axis_angle
-from .sampling import canonical_order
-from .spacing import point_spacing
+from .descriptors import outward_normals, seen_from
+from .exposure import AROUND, in_front, oriented
+from .icp import CoarseSurface, Surface
+from .neighbors import knn
+from .registration import (
+    Transform,
+    distinct_motions,
+    even_rotations,
+    frames_along,
+    hemisphere,
+    rotation_from_axis_angle,
+)
+from .sampling import canonical_order, even_order
 
-SUPPORT = 4  # points that give a keypoint its normal, for each keypoint
-MATCHES = 2  # of a keypoint of the source, in the reference
-DRAWS = 1 << 19  # pairs of matches
-JUDGED_BY = 512  # matches that hypotheses are judged by
-APART = 8.0  # degrees, and percent of the diagonal, from which on two motions are two
-DISTINCT = 48  # motions from matches that are refined
-SHORTEST = 0.1  # of a pair that a motion is taken from, as a share of the diagonal
-ANGLES = 0.15  # by which cosines between normals and pairs may differ
-# Each round of refinement: points it looks at, motions that stay, steps, and the residual that halves a weight at its
-# start and at its end, as shares of the diagonal.
-ROUNDS = ((512, 12, 12, 0.03, 0.015), (2048, 4, 12, 0.015, 0.006))
-TURNED = (768, 16, 10, 0.012, 0.005)
-LAST = (8192, 2, 15, 0.006, 0.003)
-PARTIAL, TRIES = 0.75, 3  # of the reference's surface, under which a scan is proposed a place so many times
+# All ours. Lengths are shares of the reference's size, about its diagonal.
+NODES, SUPPORT = 4096, 4  # even points of the reference that are looked at, and points for each that give its normal
+DENSE = 1 << 15  # points of the reference that stand for its surface
+VIEWS, SPINS = 300, 30  # from where the reference is looked at, and turns about each of these views
+PIXEL = 1 / 24  # side of a pixel of a view
+HIDDEN, TURNED_AWAY = 0.05, 0.2  # depth behind which, and cosine under which nothing is seen
+ROTATIONS = 4608  # of whole scans: 14° apart or less
+CELLS, MARGIN = 96, 0.15  # of the grid of a first look
+GLANCE, CUT = 128, 0.08  # points of a first look, and the distance that one counts at most
+PROPOSED, APART, SHIFT = 384, 8.0, 0.04  # poses that go on, and degrees and shift by which they differ
+NUDGED, NUDGE, KEPT = 128, 0.08, 2  # of them, those that are shifted along each axis, and how many shifts are kept
+COARSE = 12, 0.08, 0.02  # steps of ICP, and the residuals that halve a weight at its start and at its end
+JUDGED_BY, DISTINCT = 1024, (24, 4.0, 0.02)  # points; poses that go on, and degrees and shift by which they differ
 TURNS = 72  # about each principal axis, that a pose is tried in: a wheel fits nearly as well by a wrong tooth
+THICK = 0.012  # shift along each axis that the best pose is tried at: the front of a sheet lies on its back, too
 
 
-@dataclass(frozen=True)
-class AlignmentConfig(Config):
-    """How scans are brought into the pose of a reference.
+class _Round(NamedTuple):
+    """Of ICP: points it looks at, poses that are left, steps, and the residuals that halve a weight, first and last."""
 
-    Attributes:
-        keypoints: of the reference; a scan gets as many as make it equally dense.
-        hypotheses: motions that matches propose, at most.
-        tolerance: how far a moved match may lie from where it should, as a share of the reference's diagonal.
-        seed: of all draws.
-    """
-
-    keypoints: int = within("[64, 131072]", 4096)
-    hypotheses: int = within("[1, 1048576]", 4096)
-    tolerance: float = within("[0.0001, 0.5]", 0.025)
-    seed: int = 0
+    points: int
+    kept: int
+    steps: int
+    start: float
+    end: float
 
 
-class _Keypoints(NamedTuple):
-    points: Tensor
-    normals: Tensor
-    features: Tensor
+FIRST = _Round(256, 4, 8, 0.03, 0.012), _Round(1024, 2, 8, 0.012, 0.006)
+TURNED = _Round(768, 16, 6, 0.012, 0.005)
+LAST = _Round(4096, 2, 8, 0.006, 0.004), _Round(8192, 1, 8, 0.004, 0.003)
 
 
 class Reference:
@@ -64,54 +63,48 @@ class Reference:
 
     Args:
         points: (N, 3), of any unit.
-        config: how.
     """
 
-    def __init__(self, points: Float[Tensor, "n 3"], config: AlignmentConfig | None = None) -> None:
-        self.config = config or AlignmentConfig()
-        ordered = points[canonical_order(points, self.config.seed)].double()
+    def __init__(self, points: Float[Tensor, "n 3"]) -> None:
+        ordered = points[canonical_order(points)].double()
         self._middle = ordered.mean(0)
         centred = ordered - self._middle
         self._unit = max(float((12.0 * centred.square().sum(1).mean()).sqrt()), 1e-30)  # see PointCloud.normalization
-        self._points = (centred / self._unit).float()
-        count = min(self.config.keypoints, len(points))
-        self._spacing = point_spacing(self._points[:count])
-        self._keys = self._describe(self._points, count)
-        surface = self._points[: max(count, 1 << 15)]
+        local = (centred / self._unit).float()
+        surface = local[:DENSE]
         self._surface = Surface(surface, outward_normals(surface, len(surface)))
+        self._coarse = CoarseSurface(self._surface, CELLS, MARGIN)
+        self._nodes, self._views, self._centres = _looks(local)
 
     def align(self, scan: Float[Tensor, "n 3"]) -> Transform:
         """The motion that brings a scan of the same part, in the same unit, onto the reference.
 
-        Proposals come from pairs of matched keypoints with their normals and from the principal axes of both clouds;
-        the ones that bring the scan's surface nearest are refined by ICP with robust weights (point to plane, Chen and
-        Medioni, 1992; weights of Geman and McClure, 1987), and the nearest is taken. Of the poses of a symmetric
-        object any is as good. A scan of one side is easily laid upon another, so it gets several tries.
+        Proposed are all rotations about the middle of whole scans and, for scans of one side, from each of many views
+        of the reference, what can be seen from there. The ones that bring the scan's surface nearest are refined by ICP
+        with robust weights (point to plane, Chen and Medioni, 1992; weights of Geman and McClure, 1987), first on a
+        grid, and the nearest is taken. Of the poses of a symmetric object any is as good.
         """
         # First of all, so that no sum rounds by the order that the points came in.
-        ordered = scan[canonical_order(scan, self.config.seed)].double()
+        ordered = scan[canonical_order(scan)].double()
         middle = ordered.mean(0)
         points = ((ordered - middle) / self._unit).float()
-        dense = len(points) * (point_spacing(points) / max(self._spacing, 1e-30)) ** 2
-        count = int(min(max(64, round(dense)), 2 * self.config.keypoints, len(points)))
-        keys, offset = self._describe(points, count), (middle - self._middle) / self._unit
-        tries = TRIES if dense < PARTIAL * len(self._keys.points) else 1
-        found = [self._search(keys, points, offset, self.config.seed + number) for number in range(tries)]
-        rotation, translation, _ = min(found, key=lambda each: each[2])
+        even = points[even_order(points)[0]]
+        nodes, points = even[:JUDGED_BY].double(), points.double()
+        rotations, translations = self._propose(nodes, seen_from(even[: 4 * NODES])[0])
+        some = nodes[:GLANCE]
+        rotations, translations = self._coarse.refine(some, rotations, translations, *COARSE)
+        best = self._misfits(self._coarse, nodes, rotations, translations, COARSE[-1]).argsort(stable=True)[:256]
+        best = best[distinct_motions(rotations[best], translations[best], DISTINCT[1], DISTINCT[2], DISTINCT[0])]
+        place = torch.eye(3, dtype=torch.float64), (middle - self._middle) / self._unit  # a scan that is in its place
+        rotations = torch.cat([rotations[best], place[0][None]])
+        translations = torch.cat([translations[best], place[1][None]])
+        for each in FIRST:
+            rotations, translations = self._refined(nodes, rotations, translations, each)
+        rotations, translations = self._turned(nodes, rotations, translations)
+        for each in (TURNED, *LAST):
+            rotations, translations = self._refined(points, rotations, translations, each)
+        rotation, translation = rotations[0], translations[0]
         return Transform(rotation, translation * self._unit + self._middle - rotation @ middle)
-
-    def _search(self, keys: _Keypoints, points: Tensor, middle: Tensor, seed: int) -> tuple[Tensor, Tensor, float]:
-        """The best motion that is found, (3, 3) and (3,), and its misfit; `middle` undoes the centring."""
-        rotations, translations = self._propose(keys, points, middle, seed)
-        for number, (sample, kept, steps, start, end) in enumerate((*ROUNDS, TURNED, LAST)):
-            some = points[:sample].double()
-            if number == len(ROUNDS):
-                rotations, translations = self._turned(some, rotations, translations, start)
-            best = self._misfits(some, rotations, translations, start).argsort(stable=True)[:kept]
-            rotations, translations = self._surface.refine(some, rotations[best], translations[best], steps, start, end)
-        misfits = self._misfits(points[: LAST[0]].double(), rotations, translations, LAST[-1])
-        best = int(misfits.argmin())
-        return rotations[best], translations[best], float(misfits[best])
 
     def distances(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
         """How far each of the points lies from the reference's surface, in their unit: from the nearest tangent plane,
@@ -119,115 +112,82 @@ class Reference:
         local = ((points.double() - self._middle) / self._unit).float()
         return (self._surface.distances(local.double()) * self._unit).float()
 
-    def _describe(self, points: Tensor, count: int) -> _Keypoints:
-        nodes = points[:count]
-        normals = outward_normals(points[: SUPPORT * count], count)
-        return _Keypoints(nodes, normals, torch.cat(point_histograms(nodes, normals), 1))
+    def _propose(self, nodes: Float[Tensor, "k 3"], view: Float[Tensor, "3"]) -> tuple[Tensor, Tensor]:
+        """Rotations (H, 3, 3) and translations (H, 3) worth a closer look; `view` is towards the scan's eyes."""
+        middle, some = nodes.mean(0), nodes[:GLANCE]
+        axis = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)
+        spins = rotation_from_axis_angle(axis * torch.arange(SPINS, dtype=torch.float64)[:, None] * (math.tau / SPINS))
+        seen = (frames_along(self._views)[:, None] @ spins @ frames_along(view.double()[None])[0].T).flatten(0, 1)
+        whole = even_rotations(ROTATIONS)
+        rotations = torch.cat([seen, whole])
+        centres = torch.cat([self._centres.repeat_interleave(SPINS, 0), self._nodes.mean(0).expand(len(whole), 3)])
+        translations = centres - rotations @ middle
+        best = self._glance(some, rotations, translations).argsort(stable=True)[: 4 * PROPOSED]
+        best = best[distinct_motions(rotations[best], translations[best], APART, SHIFT, PROPOSED)]
+        rotations, translations = rotations[best], translations[best]
+        steps = torch.tensor([-NUDGE, 0.0, NUDGE], dtype=torch.float64)
+        shifts = torch.cartesian_prod(steps, steps, steps)
+        nudged = rotations[:NUDGED].repeat_interleave(len(shifts), 0)
+        places = (translations[:NUDGED, None] + shifts).flatten(0, 1)
+        nearest = self._glance(some, nudged, places).view(-1, len(shifts)).argsort(dim=1, stable=True)[:, :KEPT]
+        rows = (torch.arange(len(nearest))[:, None] * len(shifts) + nearest).flatten()
+        return torch.cat([nudged[rows], rotations[NUDGED:]]), torch.cat([places[rows], translations[NUDGED:]])
 
-    def _propose(self, keys: _Keypoints, points: Tensor, middle: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        """Rotations (H, 3, 3) and translations (H, 3) worth a closer look, float64; `middle` undoes the centring."""
-        target = self._keys
-        index = torch.cat(
+    def _glance(self, points: Tensor, rotations: Tensor, translations: Tensor) -> Float[Tensor, "h"]:
+        """Mean distance from moved points to the reference, to about a cell, each counted up to `CUT`."""
+        return torch.cat(
             [
-                torch.cdist(part, target.features).topk(min(MATCHES, len(target.features)), largest=False).indices
-                for part in keys.features.split(1024)
+                self._coarse.cell_distances(points @ rotation.mT + translation[:, None]).clamp_max(CUT).mean(1)
+                for rotation, translation in zip(rotations.split(256), translations.split(256), strict=True)
             ]
         )
-        own = torch.arange(len(keys.points)).repeat_interleave(index.shape[1])
-        p, n = keys.points[own], keys.normals[own]
-        q, m = target.points[index.flatten()], target.normals[index.flatten()]
-        rotations, translations = _from_axes(points, self._points)
-        rotations = torch.cat([torch.eye(3, dtype=torch.float64)[None], rotations])  # a scan that is in its place
-        translations = torch.cat([middle[None], translations])
-        generator = torch.Generator().manual_seed(seed)
-        pairs = torch.randint(len(p), (DRAWS, 2), generator=generator)
-        pairs = pairs[_compatible(p, n, q, m, pairs, self.config.tolerance)][: self.config.hypotheses]
-        if len(pairs) == 0:
-            return rotations, translations
-        some = torch.randperm(len(p), generator=generator)[:JUDGED_BY]
-        found = kabsch(_oriented(p, n, pairs), _oriented(q, m, pairs))
-        agree = torch.cat(
-            [
-                _agreement(p[some], n[some], q[some], m[some], r, t, self.config.tolerance)
-                for r, t in zip(found[0].split(256), found[1].split(256), strict=True)
-            ]
-        )
-        best = agree.argsort(descending=True, stable=True)[:256]
-        best = best[distinct_motions(found[0][best], found[1][best], APART, APART / 100, DISTINCT)]
-        return torch.cat([rotations, found[0][best]]), torch.cat([translations, found[1][best]])
 
-    def _misfits(self, points: Tensor, rotations: Tensor, translations: Tensor, cut: float) -> Tensor:
-        """Mean distance from moved points to the reference's surface, each counted up to `cut`. (H,)."""
-        return self._surface.distances(points @ rotations.mT + translations[:, None]).clamp_max(cut).mean(1)
+    def _misfits(
+        self, surface: Surface, points: Tensor, rotations: Tensor, translations: Tensor, cut: float
+    ) -> Float[Tensor, "h"]:
+        """Mean distance from moved points to a surface, each counted up to `cut`."""
+        return surface.distances(points @ rotations.mT + translations[:, None]).clamp_max(cut).mean(1)
 
-    def _turned(self, points: Tensor, rotations: Tensor, translations: Tensor, cut: float) -> tuple[Tensor, Tensor]:
-        """The motions, and the best two of them, often one upside down, followed by turns about the principal axes."""
-        best = self._misfits(points, rotations, translations, cut).argsort(stable=True)[:2]
-        middle = self._points.double().mean(0)
-        angles = torch.arange(1, TURNS, dtype=torch.float64) * (2 * math.pi / TURNS)
-        axes = torch.linalg.eigh((self._points.double() - middle).T @ (self._points.double() - middle))[1].T
+    def _refined(self, points: Tensor, rotations: Tensor, translations: Tensor, how: _Round) -> tuple[Tensor, Tensor]:
+        """ICP from each pose, and the poses that then lie nearest, the nearest first."""
+        some = points[: how.points]
+        rotations, translations = self._surface.refine(some, rotations, translations, how.steps, how.start, how.end)
+        best = self._misfits(self._surface, some, rotations, translations, how.end).argsort(stable=True)[: how.kept]
+        return rotations[best], translations[best]
+
+    def _turned(self, points: Tensor, rotations: Tensor, translations: Tensor) -> tuple[Tensor, Tensor]:
+        """The poses, often one upside down of the other, the nearest turns of them about the principal axes, and the
+        best of them off by a sheet's thickness."""
+        middle = self._surface.points.mean(0)
+        centred = self._surface.points - middle
+        axes = torch.linalg.eigh(centred.T @ centred)[1].T
+        angles = torch.arange(1, TURNS, dtype=torch.float64) * (math.tau / TURNS)
         turns = rotation_from_axis_angle((angles[:, None, None] * axes).flatten(0, 1))
-        turned = (turns[:, None] @ rotations[best]).flatten(0, 1)
-        moved = (turns @ (translations[best] - middle).T).mT.flatten(0, 1) + middle
-        return torch.cat([rotations, turned]), torch.cat([translations, moved])
+        turned = (turns[:, None] @ rotations).flatten(0, 1)
+        moved = (turns @ (translations - middle).T).mT.flatten(0, 1) + middle
+        best = self._misfits(self._coarse, points, turned, moved, TURNED.start).argsort(stable=True)[: TURNED.kept]
+        shifts = THICK * torch.cat([torch.eye(3), -torch.eye(3)]).double() @ axes
+        return (
+            torch.cat([rotations, turned[best], rotations[:1].expand(len(shifts), 3, 3)]),
+            torch.cat([translations, moved[best], translations[0] + shifts]),
+        )
 
 
-def register(
-    source: Float[Tensor, "n 3"], target: Float[Tensor, "m 3"], config: AlignmentConfig | None = None
-) -> Transform:
+def register(source: Float[Tensor, "n 3"], target: Float[Tensor, "m 3"]) -> Transform:
     """The motion that brings one cloud onto another; `Reference` keeps what several scans share."""
-    return Reference(target, config).align(source)
+    return Reference(target).align(source)
 
 
-def _from_axes(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """The 24 ways to lay the principal axes of two clouds upon each other."""
-    frames = []
-    for points in (source.double(), target.double()):
-        middle = points.mean(0)
-        axes = torch.linalg.eigh((points - middle).T @ (points - middle))[1]
-        axes[:, 2] *= torch.linalg.det(axes).sign()
-        frames.append((axes, middle))
-    (own, own_middle), (other, other_middle) = frames
-    rotations = other @ _cube_rotations() @ own.T
-    return rotations, other_middle - (rotations @ own_middle)
-
-
-def _cube_rotations() -> Float[Tensor, "24 3 3"]:
-    """All rotations of a cube."""
-    orders = torch.tensor([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
-    signs = torch.cartesian_prod(*[torch.tensor([1.0, -1.0], dtype=torch.float64)] * 3)
-    every = (torch.eye(3, dtype=torch.float64)[orders][:, None] * signs[:, :, None]).flatten(0, 1)
-    return every[torch.linalg.det(every) > 0]
-
-
-def _compatible(p: Tensor, n: Tensor, q: Tensor, m: Tensor, pairs: Tensor, tolerance: float) -> Tensor:
-    """Which pairs of matches are alike as pairs of points with normals (Drost et al., 2010): (K,) bool."""
-    measured = []
-    for points, normals in ((p, n), (q, m)):
-        first, second = pairs.unbind(1)
-        between = points[second] - points[first]
-        length = between.square().sum(1).sqrt()
-        unit = between / length.clamp_min(1e-12)[:, None]
-        a, b = normals[first], normals[second]
-        measured.append((length, (a * unit).sum(1), (b * unit).sum(1), (a * b).sum(1)))
-    (length, *angles), (other_length, *other_angles) = measured
-    fits = ((length - other_length).abs() < tolerance) & (length > SHORTEST)
-    for one, other in zip(angles, other_angles, strict=True):
-        fits &= (one - other).abs() < ANGLES
-    return fits
-
-
-def _oriented(points: Tensor, normals: Tensor, pairs: Tensor) -> Float[Tensor, "h 4 3"]:
-    """Two points and the tips of their normals, which are as long as the points lie apart."""
-    ends = points[pairs]
-    length = (ends[:, 1] - ends[:, 0]).square().sum(1).sqrt()
-    return torch.cat([ends, ends + normals[pairs] * length[:, None, None]], 1)
-
-
-def _agreement(
-    p: Tensor, n: Tensor, q: Tensor, m: Tensor, rotations: Tensor, translations: Tensor, tolerance: float
-) -> Tensor:
-    """How many matches each motion brings together, normals within 45°: (H,)."""
-    turned, moved = rotations.float(), translations.float()[:, None]
-    near = (p @ turned.mT + moved - q).square().sum(-1) < tolerance**2
-    return (near & ((n @ turned.mT * m).sum(-1) > 0.7)).sum(1)
+def _looks(points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "k 3"], Float[Tensor, "v 3"], Float[Tensor, "v 3"]]:
+    """Even points of a surface and, of what each of many eyes sees of it, the mean normal and the middle. float64."""
+    support = points[even_order(points)[0][: SUPPORT * NODES]]
+    some = support[:NODES]
+    normals = oriented(some, outward_normals(support, len(some)), knn(some, some, AROUND + 1)[1]).double()
+    nodes, half = some.double(), hemisphere(VIEWS // 2)
+    views, centres = [], []
+    for view in torch.cat([half, -half]):
+        seen = (normals @ view > TURNED_AWAY) & in_front(nodes, view, PIXEL, HIDDEN)
+        if seen.any():
+            views.append(normalize(normals[seen].mean(0), dim=0))
+            centres.append(nodes[seen].mean(0))
+    return nodes, torch.stack(views or [half[0]]), torch.stack(centres or [nodes.mean(0)])

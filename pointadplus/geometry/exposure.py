@@ -16,6 +16,7 @@ from torch.nn.functional import normalize
 
 from .neighbors import knn
 from .normals import offsets_to
+from .registration import frames_along
 
 # All ours.
 AROUND = 20  # neighbours whose directions tell whether a node is surrounded
@@ -152,6 +153,23 @@ def beside(nodes: Float[Tensor, "m 3"], view: Float[Tensor, "3"]) -> tuple[Float
     flat = nodes - depth[:, None] * view
     away = depth[knn(flat, flat, BESIDE)[1]] - depth[:, None]
     return away.amax(1), -away.amin(1)
+
+
+def in_front(points: Float[Tensor, "n 3"], view: Float[Tensor, "3"], cell: float, depth: float) -> Bool[Tensor, "n"]:
+    """(N,) which points an eye far off sees, as far as other points stand before them: a depth buffer.
+
+    Args:
+        points: (N, 3), of any unit.
+        view: (3,) unit vector towards the eye.
+        cell: side of a pixel.
+        depth: by how much a point may lie behind the foremost of its pixel.
+    """
+    x, y, height = (points @ frames_along(view[None])[0]).unbind(1)
+    column, row = (((part - part.amin()) / max(cell, 1e-30)).long() for part in (x, y))
+    pixel = column * (int(row.max()) + 1) + row
+    pixel = pixel.unique(return_inverse=True)[1]
+    foremost = height.new_full((int(pixel.max()) + 1,), -torch.inf).scatter_reduce(0, pixel, height, "amax")
+    return height >= foremost[pixel] - depth
 
 
 def describe_exposure(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
 from torch import Tensor
 
@@ -93,3 +95,37 @@ class Surface:
         ranks: Any = k if k == 1 else range(1, k + 1)  # SciPy's stubs know k as an int
         near, index = self.tree.query(points.float().numpy(), k=ranks, workers=-1)
         return torch.from_numpy(near), torch.from_numpy(index)
+
+
+class CoarseSurface(Surface):
+    """The same for a first look: the nearest point is that of the nearest cell which holds any, looked up in a grid.
+
+    Args:
+        surface: what it is of.
+        cells: along the longest side of the grid.
+        margin: around the surface that the grid covers; what is farther out finds what its border does.
+    """
+
+    def __init__(self, surface: Surface, cells: int, margin: float) -> None:
+        self.points, self.normals, self.spacing = surface.points, surface.normals, surface.spacing
+        low, high = self.points.amin(0) - margin, self.points.amax(0) + margin
+        self._low, self._cell, self._cells = low, float((high - low).max()) / (cells - 1), cells
+        first = np.full(cells**3, -1)
+        at = self._places(self.points).numpy()
+        first[at[::-1]] = np.arange(len(at))[::-1]  # of the points in a cell, the first
+        found: Any = distance_transform_edt(first.reshape((cells,) * 3) < 0, sampling=self._cell, return_indices=True)
+        self._map = torch.from_numpy(found[0].ravel())
+        self._index = torch.from_numpy(first[np.ravel_multi_index(tuple(found[1]), (cells,) * 3).ravel()])
+
+    def cell_distances(self, points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b"]:
+        """How far the points' cells are from the nearest that holds any of the surface. float64."""
+        return self._map[self._places(points)]
+
+    def _places(self, points: Tensor) -> Int[Tensor, "*b"]:
+        x, y, z = ((points - self._low) / self._cell).round_().long().clamp_(0, self._cells - 1).unbind(-1)
+        return (x * self._cells + y) * self._cells + z
+
+    def _nearest(self, points: Tensor, k: int = 1) -> tuple[Float[Tensor, "*b"], Int[Tensor, "*b"]]:
+        assert k == 1
+        index = self._index[self._places(points)]
+        return (points - self.points[index]).square().sum(-1).sqrt(), index

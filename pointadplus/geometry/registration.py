@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from ..errors import CloudError
@@ -78,6 +79,30 @@ def distinct_motions(
             if len(kept) == limit:
                 break
     return torch.tensor(kept, dtype=torch.int64)
+
+
+def hemisphere(count: int) -> Float[Tensor, "n 3"]:
+    """Directions evenly over half a sphere, z up, float64: a spiral by the golden angle (Swinbank and Purser, 2006)."""
+    step = torch.arange(count, dtype=torch.float64)
+    height = 1 - (step + 0.5) / count
+    angle, radius = step * (math.pi * (3 - math.sqrt(5))), (1 - height.square()).sqrt()
+    return torch.stack([radius * angle.cos(), radius * angle.sin(), height], 1)
+
+
+def frames_along(axes: Float[Tensor, "k 3"]) -> Float[Tensor, "k 3 3"]:
+    """Rotations whose third columns are the axes, unit vectors."""
+    aside = torch.eye(3, dtype=axes.dtype)[axes.abs().argmin(1)]
+    one = torch.nn.functional.normalize(torch.linalg.cross(axes, aside), dim=1)
+    return torch.stack([one, torch.linalg.cross(axes, one), axes], 2)
+
+
+def even_rotations(count: int) -> Float[Tensor, "n 3 3"]:
+    """Rotations evenly over all, float64: super-Fibonacci spirals (Alexa, CVPR 2022)."""
+    step = torch.arange(count, dtype=torch.float64) + 0.5
+    inner, outer = (step / count).sqrt(), (1 - step / count).sqrt()
+    one, two = step * (math.tau / math.sqrt(2)), step * (math.tau / 1.533751168755204288118041)
+    quaternions = torch.stack([inner * one.sin(), inner * one.cos(), outer * two.sin(), outer * two.cos()], 1)
+    return torch.from_numpy(Rotation.from_quat(quaternions.numpy()).as_matrix())
 
 
 def rotation_from_axis_angle(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:

@@ -7,19 +7,16 @@ Points are in the normalised frame (`PointCloud.normalized`), where the object's
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from .icp import Surface
+from .icp import CoarseSurface, Surface
 from .neighbors import knn
 from .normals import local_frames, offsets_to
-from .registration import distinct_motions, rotation_from_axis_angle
+from .registration import distinct_motions, hemisphere, rotation_from_axis_angle
 
 # On 60 pairs of held-out synthetic objects, 3, 6 and 10 motions were not told apart; 20,000 points beat 8,192.
 MOST = 4  # symmetries that are kept
@@ -103,46 +100,22 @@ def _propose(surface: Surface) -> tuple[Tensor, Tensor]:
     middle = surface.points.mean(0)
     centred = surface.points - middle
     axes = torch.linalg.eigh(centred.T @ centred)[1].T
-    directions = torch.cat([axes, _hemisphere(DIRECTIONS) @ axes])
+    directions = torch.cat([axes, hemisphere(DIRECTIONS) @ axes])
     eye = torch.eye(3, dtype=torch.float64)
     mirrors = eye - 2 * directions[:, :, None] * directions[:, None]
     turns = [rotation_from_axis_angle(directions * (2 * math.pi / fold)) for fold in FOLDS]
     rotations = torch.cat([mirrors, *turns, -eye[None]])
     translations = middle - rotations @ middle
-    off = _distance_map(surface)
+    coarse = CoarseSurface(surface, GRID, 2 * CUT)
     some = surface.points[:JUDGED_BY]
     misfits = torch.cat(
         [
-            off(some @ r.mT + t[:, None]).clamp_max(CUT).mean(1)
+            coarse.cell_distances(some @ r.mT + t[:, None]).clamp_max(CUT).mean(1)
             for r, t in zip(rotations.split(256), translations.split(256), strict=True)
         ]
     )
     best = misfits.argsort(stable=True)[:PROPOSED]
     return rotations[best], translations[best]
-
-
-def _hemisphere(count: int) -> Float[Tensor, "n 3"]:
-    """Directions evenly over half a sphere: a spiral by the golden angle (Swinbank and Purser, 2006)."""
-    step = torch.arange(count, dtype=torch.float64)
-    height = 1 - (step + 0.5) / count
-    angle, radius = step * (math.pi * (3 - math.sqrt(5))), (1 - height.square()).sqrt()
-    return torch.stack([radius * angle.cos(), radius * angle.sin(), height], 1)
-
-
-def _distance_map(surface: Surface) -> Callable[[Tensor], Tensor]:
-    """A function from points (*B, 3) to their distances from the surface, to about a cell."""
-    low, high = surface.points.amin(0) - 2 * CUT, surface.points.amax(0) + 2 * CUT
-    cell = float((high - low).max()) / (GRID - 1)
-
-    def cells(points: Tensor) -> Tensor:
-        x, y, z = ((points - low) / cell).round_().long().clamp_(0, GRID - 1).unbind(-1)
-        return (x * GRID + y) * GRID + z
-
-    empty = np.ones(GRID**3, dtype=bool)
-    empty[cells(surface.points).numpy()] = False
-    field = distance_transform_edt(empty.reshape(GRID, GRID, GRID), sampling=cell)
-    distances = torch.from_numpy(np.asarray(field).ravel())
-    return lambda points: distances[cells(points)]
 
 
 def _ranked(surface: Surface, points: Tensor, rotations: Tensor, translations: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -32,13 +32,16 @@ def fitted(part: Part) -> SurfaceDeviation:
 
 
 def plate(seed: int, dent: float = 0.0) -> Tensor:
-    """6,000 points of an L-shaped plate, flat at z = 0; the dent lies at (12, 4)."""
+    """6,000 points of an L-shaped plate, flat at z = 0, two flanges keep it from sliding; the dent lies at (12, 4)."""
     generator = torch.Generator().manual_seed(seed)
     flat = torch.rand(8000, 2, generator=generator) * torch.tensor([20.0, 14.0])
     flat = flat[~((flat[:, 0] < 8) & (flat[:, 1] > 6))][:6000]
     near = ((flat[:, 0] - 12).square() + (flat[:, 1] - 4).square()) / 2.0
     height = 0.01 * torch.randn(len(flat), generator=generator) - dent * torch.exp(-near)
-    return torch.cat([flat, height[:, None]], 1)
+    points = torch.cat([flat, height[:, None]], 1)
+    points[:600, 1:] = torch.stack([height[:600], 4 * torch.rand(600, generator=generator)], 1)
+    points[600:1200, ::2] = torch.stack([20 + height[600:1200], 3 * torch.rand(600, generator=generator)], 1)
+    return points
 
 
 def test_defects_stand_out_in_any_pose(part: Part, fitted: SurfaceDeviation) -> None:
@@ -65,6 +68,23 @@ def test_a_side_that_was_not_scanned_is_no_defect(part: Part, fitted: SurfaceDev
     assert auroc(rim.numpy(), cut.point_scores.numpy()) > 0.8
 
 
+def test_a_hole_in_a_scan_of_one_side_is_one() -> None:
+    """Where the surface faces the eyes it must be seen; where it looks away it need not."""
+
+    def egg(seed: int) -> Tensor:
+        points = torch.randn(6000, 3, generator=torch.Generator().manual_seed(seed))
+        return torch.nn.functional.normalize(points, dim=1) * torch.tensor([20.0, 14.0, 10.0])
+
+    detector = SurfaceDeviation().fit([egg(0), egg(1)])
+    side = egg(2)
+    side = side[side[:, 2] > 2]
+    away = (side[:, :2] - torch.tensor([5.0, 3.0])).norm(dim=1)
+    whole, cut = detector.score(side), detector.score(side[away > 2])
+    assert cut.object_score > whole.object_score + 0.1
+    rim = away[away > 2] < 3
+    assert auroc(rim.numpy(), cut.point_scores.numpy()) > 0.8
+
+
 def test_the_deviation_is_a_length_of_the_scan() -> None:
     """A dent of 1 deviates by 1 in its middle, in the unit of the file, and the plate around by its noise."""
     detector = SurfaceDeviation().fit([plate(0), plate(1)])
@@ -85,12 +105,40 @@ def test_one_normal_scan_will_do() -> None:
 
 def test_what_varies_between_normal_scans_is_given_room() -> None:
     """The same dent counts less where normal scans differ by as much."""
-    strict, lenient = (
-        SurfaceDeviation().fit([plate(0), plate(1)]),
-        SurfaceDeviation().fit([plate(0), plate(1, dent=0.3)]),
-    )
     scan = plate(2, dent=0.3)
-    assert lenient.score(scan).object_score < 0.6 * strict.score(scan).object_score
+    near = (scan[:, :2] - torch.tensor([12.0, 4.0])).norm(dim=1) < 1.0
+    strict, lenient = (
+        SurfaceDeviation().fit([plate(0), plate(1, dent=dent)]).score(scan).point_scores[near].mean()
+        for dent in (0.0, 0.3)
+    )
+    assert strict > 0.8
+    assert lenient < 0.4 * strict
+
+
+def test_what_stands_alone_is_no_defect_but_what_is_dense_is() -> None:
+    """Pixels that mix two depths hang off a surface one by one; a bump of as many points is a bump."""
+    detector = SurfaceDeviation().fit([plate(0), plate(1)])
+    healthy, generator = plate(2), torch.Generator().manual_seed(7)
+    alone, bump = healthy.clone(), healthy.clone()
+    some = torch.randperm(4000, generator=generator)[:40] + 1200
+    alone[some, 2] += 0.5 + 1.5 * torch.rand(40, generator=generator)
+    near = (bump[:, :2] - torch.tensor([12.0, 4.0])).square().sum(1)[1200:].topk(40, largest=False).indices + 1200
+    bump[near, 2] += 1.0
+    calm, flying, raised = (detector.score(points).object_score for points in (healthy, alone, bump))
+    assert raised > 0.8
+    assert flying - calm < 0.5 * (raised - calm)
+
+
+def test_beyond_what_was_ever_scanned_is_no_defect() -> None:
+    """The plate was scanned up to y = 11: what lies beyond is unknown; a piece that all normal scans have is missed."""
+    known = [points[points[:, 1] < 11] for points in (plate(0), plate(1))]
+    detector = SurfaceDeviation(DeviationConfig(top=0.05)).fit(known)
+    more, less = plate(2), plate(2)
+    more, less = more[more[:, 1] < 12.5], less[less[:, 1] < 9.5]
+    exact = plate(3)[plate(3)[:, 1] < 11]
+    calm, beyond, lacking = (detector.score(points) for points in (exact, more, less))
+    assert beyond.object_score < calm.object_score + 0.1
+    assert lacking.object_score > calm.object_score + 0.1
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e3])

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pointadplus.geometry.descriptors import COLUMNS, Descriptors, describe, seen_from
-from pointadplus.geometry.exposure import border_nodes, oriented
+from pointadplus.geometry.exposure import border_nodes, in_front, oriented
 from pointadplus.geometry.neighbors import knn
 from pointadplus.geometry.sampling import even_order
 from pointadplus.learning.synthesis.specimens import random_rotation
@@ -119,7 +119,7 @@ def test_columns_tell_how_a_node_was_seen() -> None:
     inner = column(found, "border") > 0.05
     torch.testing.assert_close(column(found, "facing")[inner], truth[inner, 2], atol=0.1, rtol=0)
     shadow = ~on_ball & (nodes[:, :2].norm(dim=1) < 0.31)
-    outer = ~on_ball & (nodes[:, :2].norm(dim=1) > 0.45) & (nodes[:, :2].abs().amax(1) < 0.45)
+    outer = ~on_ball & (nodes[:, :2].norm(dim=1) > 0.52) & (nodes[:, :2].abs().amax(1) < 0.45)
     assert column(found, "before")[shadow].median() > 0.15 and column(found, "before")[outer].max() < 0.02
     edge = on_ball & (nodes[:, 2] < 0.03)
     assert column(found, "behind")[edge].median() > 0.15
@@ -138,3 +138,16 @@ def test_noise_is_told_and_what_leaves_the_surface_counts_in_it() -> None:
         inside = bumped[:6000, 2] > 0.3
         rise = column(found, "rise_wide").abs()
         assert rise[inside].median() > times * rise[~inside].median()
+
+
+def test_what_stands_before_hides_what_is_behind() -> None:
+    """A disc over a plate hides its shadow, from above and, turned with the eye, from anywhere."""
+    flat = torch.rand(20_000, 2, generator=generator()) * 2 - 1
+    over = flat[:5000][flat[:5000].norm(dim=1) < 0.4]
+    points = torch.cat([torch.cat([flat, torch.zeros(20_000, 1)], 1), torch.cat([over, torch.ones(len(over), 1)], 1)])
+    hidden = (points[:, 2] == 0) & (points[:, :2].norm(dim=1) < 0.3)
+    open_ = (points[:, 2] == 0) & (points[:, :2].norm(dim=1) > 0.52)
+    for turn in (torch.eye(3), random_rotation(generator(1))):
+        seen = in_front(points @ turn.T, turn @ UP, 0.08, 0.1)
+        assert seen[20_000:].all() and seen[open_].all()
+        assert float(seen[hidden].float().mean()) < 0.02
