@@ -309,11 +309,6 @@ def test_scans_of_one_pose_need_no_registration() -> None:
 
 
 @pytest.fixture(scope="module")
-def part() -> Part:
-    return Part(4, PartConfig(family="bird", points=12_000))  # held out from all learning
-
-
-@pytest.fixture(scope="module")
 def bird() -> Part:
     return Part(3, PartConfig(family="bird", points=12_000))
 
@@ -344,14 +339,14 @@ def test_embedded_features_find_defects_without_training(bird: Part, embedded: R
 
 
 @pytest.mark.slow
-def test_one_normal_scan_is_enough_and_a_rim_is_no_defect(part: Part) -> None:
-    detector = Reg2Inv(device="cpu").fit([part.scan(0).points])
-    whole, dent = part.scan(10).points, part.scan(20, "dent").points
+def test_one_normal_scan_is_enough_and_a_rim_is_no_defect() -> None:
+    detector = Reg2Inv(device="cpu").fit([pebble(0, 12_000)])
+    whole, dent = pebble(10, 12_000), pebble(20, 12_000, dent=0.12)
     assert detector.score(dent).object_score > detector.score(whole).object_score + 0.05
     half = whole[whole[:, 0] > whole[:, 0].median()]
     scores = detector.score(half).point_scores
     cut = half[:, 0] < half[:, 0].quantile(0.05)
     detector.config = replace(detector.config, scoring=replace(detector.config.scoring, partial=2.0))
     with_rim = detector.score(half).point_scores
-    assert scores[cut].mean() < 0.95 * with_rim[cut].mean()
+    assert scores[cut].mean() < 0.9 * with_rim[cut].mean()
     assert scores[~cut].mean() > 0.97 * with_rim[~cut].mean()
