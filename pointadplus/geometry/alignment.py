@@ -36,9 +36,10 @@ GLANCE, CUT = 128, 0.08  # points of a first look, and the distance that one cou
 PROPOSED, APART, SHIFT = 384, 8.0, 0.04  # poses that go on, and degrees and shift by which they differ
 NUDGED, NUDGE, KEPT = 128, 0.08, 2  # of them, those that are shifted along each axis, and how many shifts are kept
 COARSE = 12, 0.08, 0.02  # steps of ICP, and the residuals that halve a weight at its start and at its end
+OFF = 0.04  # distance that a point counts at most, well over noise: of a jug only what lies off tells the turn
 JUDGED_BY, DISTINCT = 1024, (24, 4.0, 0.02)  # points; poses that go on, and degrees and shift by which they differ
 TURNS = 72  # about each principal axis, that a pose is tried in: a wheel fits nearly as well by a wrong tooth
-THICK = 0.012  # shift along each axis that the best pose is tried at: the front of a sheet lies on its back, too
+THIN, OPPOSITE = 0.06, -0.7  # distance under which, and cosine of normals over which two faces are no wall's
 
 
 class _Round(NamedTuple):
@@ -51,7 +52,7 @@ class _Round(NamedTuple):
     end: float
 
 
-FIRST = _Round(256, 4, 8, 0.03, 0.012), _Round(1024, 2, 8, 0.012, 0.006)
+FIRST = _Round(256, 8, 8, 0.03, 0.012), _Round(1024, 4, 8, 0.012, 0.006)
 TURNED = _Round(768, 16, 6, 0.012, 0.005)
 LAST = _Round(4096, 2, 8, 0.006, 0.004), _Round(8192, 1, 8, 0.004, 0.003)
 
@@ -74,7 +75,7 @@ class Reference:
         surface = local[:DENSE]
         self._surface = Surface(surface, outward_normals(surface, len(surface)))
         self._coarse = CoarseSurface(self._surface, CELLS, MARGIN)
-        self._nodes, self._views, self._centres = _looks(local)
+        self._nodes, self._views, self._centres, self._thickness = _looks(local)
 
     def align(self, scan: Float[Tensor, "n 3"]) -> Transform:
         """The motion that brings a scan of the same part, in the same unit, onto the reference.
@@ -90,17 +91,18 @@ class Reference:
         points = ((ordered - middle) / self._unit).float()
         even = points[even_order(points)[0]]
         nodes, points = even[:JUDGED_BY].double(), points.double()
-        rotations, translations = self._propose(nodes, seen_from(even[: 4 * NODES])[0])
+        view = seen_from(even[: 4 * NODES])[0].double()
+        rotations, translations = self._propose(nodes, view)
         some = nodes[:GLANCE]
         rotations, translations = self._coarse.refine(some, rotations, translations, *COARSE)
-        best = self._misfits(self._coarse, nodes, rotations, translations, COARSE[-1]).argsort(stable=True)[:256]
+        best = self._misfits(self._coarse, nodes, rotations, translations).argsort(stable=True)[:256]
         best = best[distinct_motions(rotations[best], translations[best], DISTINCT[1], DISTINCT[2], DISTINCT[0])]
         place = torch.eye(3, dtype=torch.float64), (middle - self._middle) / self._unit  # a scan that is in its place
         rotations = torch.cat([rotations[best], place[0][None]])
         translations = torch.cat([translations[best], place[1][None]])
         for each in FIRST:
             rotations, translations = self._refined(nodes, rotations, translations, each)
-        rotations, translations = self._turned(nodes, rotations, translations)
+        rotations, translations = self._turned(nodes, rotations, translations, view)
         for each in (TURNED, *LAST):
             rotations, translations = self._refined(points, rotations, translations, each)
         rotation, translation = rotations[0], translations[0]
@@ -117,7 +119,7 @@ class Reference:
         middle, some = nodes.mean(0), nodes[:GLANCE]
         axis = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)
         spins = rotation_from_axis_angle(axis * torch.arange(SPINS, dtype=torch.float64)[:, None] * (math.tau / SPINS))
-        seen = (frames_along(self._views)[:, None] @ spins @ frames_along(view.double()[None])[0].T).flatten(0, 1)
+        seen = (frames_along(self._views)[:, None] @ spins @ frames_along(view[None])[0].T).flatten(0, 1)
         whole = even_rotations(ROTATIONS)
         rotations = torch.cat([seen, whole])
         centres = torch.cat([self._centres.repeat_interleave(SPINS, 0), self._nodes.mean(0).expand(len(whole), 3)])
@@ -142,22 +144,22 @@ class Reference:
             ]
         )
 
-    def _misfits(
-        self, surface: Surface, points: Tensor, rotations: Tensor, translations: Tensor, cut: float
-    ) -> Float[Tensor, "h"]:
-        """Mean distance from moved points to a surface, each counted up to `cut`."""
-        return surface.distances(points @ rotations.mT + translations[:, None]).clamp_max(cut).mean(1)
+    def _misfits(self, surface: Surface, points: Tensor, rotations: Tensor, translations: Tensor) -> Float[Tensor, "h"]:
+        """Mean distance from moved points to a surface, each counted up to `OFF`."""
+        return surface.distances(points @ rotations.mT + translations[:, None]).clamp_max(OFF).mean(1)
 
     def _refined(self, points: Tensor, rotations: Tensor, translations: Tensor, how: _Round) -> tuple[Tensor, Tensor]:
         """ICP from each pose, and the poses that then lie nearest, the nearest first."""
         some = points[: how.points]
         rotations, translations = self._surface.refine(some, rotations, translations, how.steps, how.start, how.end)
-        best = self._misfits(self._surface, some, rotations, translations, how.end).argsort(stable=True)[: how.kept]
+        best = self._misfits(self._surface, some, rotations, translations).argsort(stable=True)[: how.kept]
         return rotations[best], translations[best]
 
-    def _turned(self, points: Tensor, rotations: Tensor, translations: Tensor) -> tuple[Tensor, Tensor]:
+    def _turned(
+        self, points: Tensor, rotations: Tensor, translations: Tensor, view: Float[Tensor, "3"]
+    ) -> tuple[Tensor, Tensor]:
         """The poses, often one upside down of the other, the nearest turns of them about the principal axes, and the
-        best of them off by a sheet's thickness."""
+        best of them off by the thickness of the reference's walls: the front of a sheet lies on its back, too."""
         middle = self._surface.points.mean(0)
         centred = self._surface.points - middle
         axes = torch.linalg.eigh(centred.T @ centred)[1].T
@@ -165,8 +167,9 @@ class Reference:
         turns = rotation_from_axis_angle((angles[:, None, None] * axes).flatten(0, 1))
         turned = (turns[:, None] @ rotations).flatten(0, 1)
         moved = (turns @ (translations - middle).T).mT.flatten(0, 1) + middle
-        best = self._misfits(self._coarse, points, turned, moved, TURNED.start).argsort(stable=True)[: TURNED.kept]
-        shifts = THICK * torch.cat([torch.eye(3), -torch.eye(3)]).double() @ axes
+        best = self._misfits(self._coarse, points, turned, moved).argsort(stable=True)[: TURNED.kept]
+        along = torch.cat([axes, (rotations[0] @ view)[None]])
+        shifts = torch.cat([along, -along]) * self._thickness
         return (
             torch.cat([rotations, turned[best], rotations[:1].expand(len(shifts), 3, 3)]),
             torch.cat([translations, moved[best], translations[0] + shifts]),
@@ -178,8 +181,11 @@ def register(source: Float[Tensor, "n 3"], target: Float[Tensor, "m 3"]) -> Tran
     return Reference(target).align(source)
 
 
-def _looks(points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "k 3"], Float[Tensor, "v 3"], Float[Tensor, "v 3"]]:
-    """Even points of a surface and, of what each of many eyes sees of it, the mean normal and the middle. float64."""
+def _looks(
+    points: Float[Tensor, "n 3"],
+) -> tuple[Float[Tensor, "k 3"], Float[Tensor, "v 3"], Float[Tensor, "v 3"], float]:
+    """Even points of a surface; of what each of many eyes sees of it, the mean normal and the middle; and how thick its
+    walls are, 0 without any. float64."""
     support = points[even_order(points)[0][: SUPPORT * NODES]]
     some = support[:NODES]
     normals = oriented(some, outward_normals(support, len(some)), knn(some, some, AROUND + 1)[1]).double()
@@ -190,4 +196,7 @@ def _looks(points: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, "k 3"], Float[Te
         if seen.any():
             views.append(normalize(normals[seen].mean(0), dim=0))
             centres.append(nodes[seen].mean(0))
-    return nodes, torch.stack(views or [half[0]]), torch.stack(centres or [nodes.mean(0)])
+    behind = torch.cdist(some, some).masked_fill_((normals @ normals.T).float() > OPPOSITE, math.inf).amin(1)
+    thin = behind[behind < THIN]
+    thickness = float(thin.median()) if len(thin) else 0.0
+    return nodes, torch.stack(views or [half[0]]), torch.stack(centres or [nodes.mean(0)]), thickness

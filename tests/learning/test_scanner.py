@@ -185,3 +185,11 @@ def test_a_part_is_scanned_by_one_scanner_in_one_place() -> None:
     # What faces down is seen by none: the same is missing of all.
     lengths = [float(scan.normals.mean(0).norm()) for scan in scans]
     assert max(lengths) - min(lengths) < 0.1 < min(lengths)
+
+
+def test_a_part_knows_which_scans_there_are() -> None:
+    part = Part(5, PartConfig(family="brick", points=1000))
+    with pytest.raises(ConfigError, match=r"no such scan; expected: even, around, table, few, single; found: fused"):
+        part.scan(1, scan="fused")
+    with pytest.raises(ConfigError, match="no such kind"):
+        part.scan(1, "rust")

@@ -61,10 +61,12 @@ class Part:
             one_sided: of an even sample only the points that face a direction are there.
 
         Raises:
-            ConfigError: no such kind, or it finds no place on this part.
+            ConfigError: no such kind or scan, or the defect finds no place on this part.
         """
         if kind not in (*KINDS, "good"):
             raise ConfigError("no such kind", where="Part.scan", expected=f"good, {', '.join(KINDS)}", found=kind)
+        if scan not in SCANS:
+            raise ConfigError("no such scan", where="Part.scan", expected=", ".join(SCANS), found=scan)
         if scan != "even":
             return self._scanned(number, kind, scan)
         generator = torch.Generator().manual_seed(seed_from(self.seed, number, kind))
