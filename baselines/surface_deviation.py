@@ -125,6 +125,7 @@ class SurfaceDeviation(AnomalyDetector):
         self._scale = 1.0  # the relative deviation that scores 0.5
         self._reference: Reference | None = None
         self._first = 0  # points of the surface that are the first scan's
+        self._offset = torch.zeros(3, dtype=torch.float64)  # that they are about
 
     def fit(self, normals: Iterable[Any], progress: FitProgress | None = None) -> Self:
         """Remember normal scans (anything that `score` takes); the first gives the pose.
@@ -135,10 +136,11 @@ class SurfaceDeviation(AnomalyDetector):
             ConfigError: no scan given.
         """
         clouds = normal_clouds(normals, "SurfaceDeviation")
-        first = self._thinned(clouds[0].points)
+        self._offset = clouds[0].offset
+        first = self._thinned(clouds[0])
         self._reference, self._first = Reference(first), len(first)
         others = tracked(clouds[1:], "aligning", progress)
-        scans = [first, *(self._posed(self._thinned(cloud.points)) for cloud in others)]
+        scans = [first, *(self._posed(self._thinned(cloud)) for cloud in others)]
         facing = [estimate_normals(points, self.config.normal_neighbors) for points in scans]
         parts = list(zip(scans, facing, strict=True))
         self._surface = _Surface.of(parts)
@@ -165,19 +167,20 @@ class SurfaceDeviation(AnomalyDetector):
         surface = self._fitted("score")
         watch = Stopwatch()
         with watch.stage("align"):
-            points = self._thinned(cloud.points)
+            points = self._thinned(cloud)
             posed = self._posed(points)
         with watch.stage("compare"):
             deviations, nearest = self._deviations(posed, surface)
             relative = deviations / self._usual[nearest]
             scores = relative / (relative + self._scale)
         with watch.stage("to points"):
-            both = interpolate(torch.stack([scores, deviations], 1), points, cloud.points)
+            both = interpolate(torch.stack([scores, deviations], 1), points, cloud.about(self._offset))
         total = float(top_mean(scores, self.config.top).clamp(0, 1))
         point_scores, deviation = both[:, 0].clamp(0, 1), both[:, 1]
         return Detection(total, cloud.to_rows(point_scores), cloud, {"deviation": deviation}, dict(watch.seconds))
 
-    def _thinned(self, points: Tensor) -> Tensor:
+    def _thinned(self, cloud: PointCloud) -> Tensor:
+        points = cloud.about(self._offset)
         return points[canonical_order(points, self.config.seed)[: self.config.points]]
 
     def _posed(self, points: Tensor) -> Tensor:
@@ -214,7 +217,7 @@ class SurfaceDeviation(AnomalyDetector):
         surface = self._fitted("save")
         tensors = {
             "points": surface.points, "normals": surface.normals, "usual": self._usual,
-            "rim": surface.rim.to(torch.uint8), "certain": surface.certain.to(torch.uint8),
+            "rim": surface.rim.to(torch.uint8), "certain": surface.certain.to(torch.uint8), "offset": self._offset,
         }  # fmt: skip
         header = {
             "config": asdict(self.config), "scale": self._scale, "spacing": surface.spacing,
@@ -230,7 +233,7 @@ class SurfaceDeviation(AnomalyDetector):
             WeightsError: not such a file.
         """
         state, metadata = read_safetensors(Path(path))
-        if _FORMAT not in metadata or not {"points", "normals", "usual", "rim", "certain"} <= state.keys():
+        if _FORMAT not in metadata or not {"points", "normals", "usual", "rim", "certain", "offset"} <= state.keys():
             raise WeightsError("not a surface to compare with", where=path, expected=_FORMAT, found=sorted(metadata))
         check_finite(state, Path(path))
         header = json.loads(metadata[_FORMAT])
@@ -238,7 +241,7 @@ class SurfaceDeviation(AnomalyDetector):
         known = state["points"], state["normals"], header["spacing"], state["rim"].bool(), state["certain"].bool()
         detector._surface = _Surface(*known)
         detector._usual, detector._scale = state["usual"], header["scale"]
-        detector._first = header["reference"]
+        detector._first, detector._offset = header["reference"], state["offset"]
         detector._reference = Reference(state["points"][: header["reference"]])
         return detector
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,26 @@ from torch import Tensor
 from .errors import CloudError
 from .text import counted, html_table, named, rounded
 
+FAR = 16.0  # sizes from the origin beyond which float32 would round by more than a millionth of the cloud's size
+_SAMPLE = 10_000  # rows that tell a cloud's place and size, a few stray ones aside
+
 
 @dataclass(frozen=True)
 class Normalization:
     """The similarity x ↦ (x − center) / scale and its inverse.
 
-    `center` is (3,) float64 and `scale` a positive float, both in the file's unit.
+    `center` is (3,) float64, in the frame of `PointCloud.points`, and `scale` a positive float; both in its unit.
     """
 
     center: Float[Tensor, "3"]
     scale: float
 
     def apply(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        """Map points of the file's frame into the normalised frame; (N, 3) float32."""
+        """Map a cloud's points into the normalised frame; (N, 3) float32."""
         return ((points.double() - self.center) / self.scale).float()
 
     def invert(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        """Map points of the normalised frame back into the file's frame; (N, 3) float32."""
+        """Map points of the normalised frame back into the cloud's; (N, 3) float32."""
         return (points.double() * self.scale + self.center).float()
 
 
@@ -38,7 +42,9 @@ class PointCloud:
     """A cloud of N finite points, with where each came from.
 
     Attributes:
-        points: (N, 3) float32 on the CPU, in the file's own unit; finite, N ≥ 1.
+        points: (N, 3) float32 on the CPU, in the file's own unit, about `offset`; finite, N ≥ 1.
+        offset: (3,) float64, what is to be added to the points to have them in the file's frame. Zero, but for clouds
+            that lie so far from the origin that float32 would not hold them; see `positions`.
         normals: (N, 3) float32 unit vectors, or None.
         colors: (N, 3) float32 in [0, 1], or None.
         grid: (H, W) of the organised scan that the rows were read from, or None; H·W = `source_size`.
@@ -58,6 +64,7 @@ class PointCloud:
     rows: Int[Tensor, "n"] | None = None
     source_size: int = 0
     source: str | None = None
+    offset: Float[Tensor, "3"] = field(default_factory=lambda: torch.zeros(3, dtype=torch.float64))
 
     def __post_init__(self) -> None:
         points = self.points
@@ -120,6 +127,9 @@ class PointCloud:
     ) -> PointCloud:
         """Build a cloud from anything array-like, dropping rows that are not finite.
 
+        Coordinates that lie more than 16 of the cloud's sizes from the origin (a part in a plant's frame, a scan in
+        UTM) are kept about an `offset`, so that none of their digits are lost.
+
         Args:
             points: (N, 3) or organised (H, W, 3), any real dtype, numpy or torch.
             normals, colors: the same leading shape, or None. Colours in [0, 1], or integers in [0, 255].
@@ -140,8 +150,8 @@ class PointCloud:
                 "points have the wrong shape", where=where, expected="(N, 3) or (H, W, 3)", found=array.shape
             )
         total = len(array)
-        with np.errstate(over="ignore"):
-            array = array.astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            array, offset = near_the_origin(array)
         finite = np.isfinite(array).all(1)
         if not finite.any():
             raise CloudError(
@@ -172,6 +182,7 @@ class PointCloud:
             rows=kept,
             source_size=total,
             source=source,
+            offset=torch.from_numpy(offset),
         )
 
     def __len__(self) -> int:
@@ -199,7 +210,7 @@ class PointCloud:
 
     def _sides(self) -> str:
         """The sides of the bounding box along x, y and z; of far-away clouds, too, without their place."""
-        low, high = (corner.double() for corner in self.points.aminmax(dim=0))
+        low, high = (corner.double() for corner in self.points.aminmax(dim=0))  # float32 differences would round
         return " × ".join(map(rounded, (high - low).tolist()))
 
     @property
@@ -209,12 +220,28 @@ class PointCloud:
 
     @property
     def eye(self) -> Float[Tensor, "3"] | None:
-        """Where the sensor stood: `viewpoint`, or the origin of an organised scan's frame if that lies outside it."""
-        if self.viewpoint is not None or self.grid is None:
-            return self.viewpoint
+        """Where the sensor stood, in the frame of `points`: `viewpoint`, or the origin of an organised scan's frame if
+        that lies outside it."""
+        if self.viewpoint is not None:
+            return self.viewpoint - self.offset
+        if self.grid is None:
+            return None
         low, high = self.points.aminmax(dim=0)
-        inside = bool(((low <= 0) & (high >= 0)).all())
-        return None if inside else torch.zeros(3, dtype=torch.float64)
+        inside = bool(((low <= -self.offset) & (high >= -self.offset)).all())
+        return None if inside else -self.offset
+
+    def positions(self) -> Float[Tensor, "n 3"]:
+        """(N, 3) float64: the points in the file's frame."""
+        return self.points.double() + self.offset
+
+    def about(self, offset: Float[Tensor, "3"]) -> Float[Tensor, "n 3"]:
+        """(N, 3) float32: the points about another cloud's offset, to compare clouds of one frame; those of a cloud
+        that lies far from there stay about its own."""
+        shift = self.offset - offset
+        low, high = self.points.aminmax(dim=0)
+        if not shift.any() or shift.abs().max() > FAR * float((high - low).max()):
+            return self.points
+        return (self.points.double() + shift).float()
 
     def valid_rows(self) -> Int[Tensor, "n"]:
         """(N,) int64: the source row of each point."""
@@ -254,7 +281,38 @@ class PointCloud:
         """This cloud in the normalised frame, and the map whose `invert` brings points back."""
         norm = self.normalization()
         eye = None if self.eye is None else (self.eye - norm.center) / norm.scale
-        return replace(self, points=norm.apply(self.points), viewpoint=eye), norm
+        return replace(self, points=norm.apply(self.points), viewpoint=eye, offset=torch.zeros_like(self.offset)), norm
+
+
+def near_the_origin(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points in float32 about an offset that keeps their digits, and the offset: zero where float32 holds them anyway.
+
+    Args:
+        points: (N, 3) of any real dtype.
+
+    Returns:
+        (N, 3) float32, and (3,) float64, the middle of the points, a few stray ones aside, rounded to their size:
+        5800000.0, not 5800000.0123. Digits that a double cannot hold there are rounded away, so that a part whose file
+        has 0.0123 and one whose file has 5800000.0123 are the same.
+    """
+    offset = _far_offset(points)
+    if not offset.any():
+        return points.astype(np.float32), offset
+    digits = math.floor(-math.log10(4 * np.spacing(np.abs(offset).max())))
+    return np.round(points - offset, digits).astype(np.float32), offset
+
+
+def _far_offset(points: np.ndarray) -> np.ndarray:
+    some = points[:: max(1, len(points) // _SAMPLE)].astype(np.float64)
+    some = some[np.isfinite(some).all(1)]
+    if not len(some):
+        return np.zeros(3)
+    low, middle, high = np.quantile(some, (0.05, 0.5, 0.95), axis=0)
+    size = float((high - low).max())
+    if not 0 < FAR * size < np.abs(middle).max():
+        return np.zeros(3)
+    unit = 10.0 ** np.ceil(np.log10(size))
+    return np.round(middle / unit) * unit
 
 
 def _place(value: Any, where: str) -> Float[Tensor, "3"] | None:

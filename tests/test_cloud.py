@@ -58,7 +58,7 @@ def test_the_eye_is_where_the_file_says_or_where_an_organised_scan_begins() -> N
     assert PointCloud.create(scan - 1.5).eye is None, "a frame's origin within the scan is no camera's place"
     told = PointCloud.create(scan, viewpoint=[1, 2, 30])
     assert told.eye is not None and told.eye.tolist() == [1, 2, 30]
-    assert told.select(torch.arange(3)).eye is told.eye
+    assert torch.equal(told.select(torch.arange(3)).eye, told.eye)
     for cloud in (organised, told):
         normal, norm = cloud.normalized()
         assert cloud.eye is not None and normal.eye is not None
@@ -229,3 +229,26 @@ def test_a_cloud_as_a_table() -> None:
 )  # fmt: skip
 def test_numbers_for_people(value: float, text: str) -> None:
     assert rounded(value) == text
+
+
+FAR = [5_800_000.0, -4_100_000.0, 300.0]
+
+
+def test_a_part_far_from_the_origin_keeps_its_digits() -> None:
+    part = np.random.default_rng(0).uniform(-0.05, 0.05, (1000, 3)).round(6)
+    near, far = PointCloud.create(part), PointCloud.create(part + FAR)
+    assert near.offset.tolist() == [0, 0, 0] and far.offset.tolist() == FAR
+    assert torch.equal(far.points, near.points)
+    assert float((far.positions() - torch.from_numpy(part + FAR)).abs().max()) < 3e-9
+    strays = PointCloud.create(np.concatenate([part + FAR, np.zeros((3, 3))]))
+    assert torch.equal(strays.points[:1000], near.points), "three rows that are no part of it do not move it"
+    odd = PointCloud.create(part + np.array([5_800_000.0123, 0, 0]))
+    assert odd.offset.tolist() == [5_800_000.0, 0, 0], "rounded to the part's size"
+    seen = PointCloud.create(part + FAR, viewpoint=np.add(FAR, [0, 0, 2]))
+    assert seen.eye is not None and seen.eye.tolist() == [0, 0, 2], "where the points are"
+    inner, norm = far.normalized()
+    assert inner.offset.tolist() == [0, 0, 0] and torch.equal(norm.apply(far.points), inner.points)
+    assert torch.equal(far.about(torch.tensor(FAR).double()), near.points)
+    moved = PointCloud.create(part + FAR + [0, 0.2, 0])
+    assert float((moved.about(far.offset) - near.points - torch.tensor([0, 0.2, 0])).abs().max()) < 1e-7
+    assert torch.equal(far.about(near.offset), far.points), "float32 would not hold it there"

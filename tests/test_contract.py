@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,41 @@ def test_bad_input_raises_a_typed_error(method: AnomalyDetector, tmp_path: Path)
     for source in (torch.zeros(0, 3), torch.zeros(4, 5), tmp_path / "missing.ply", tmp_path):
         with pytest.raises(CloudError):
             method.score(source)
+
+
+PLANT = torch.tensor([5_800_000.0, -4_100_000.0, 300.0], dtype=torch.float64)
+
+
+def test_coordinates_far_from_the_origin_lose_nothing(method: AnomalyDetector):
+    points = bumpy(3, dent=3.0).double().mul(0.01).round(decimals=6)  # 0.2 m, as a file has it
+    near, far = method.score(points), method.score(points + PLANT)
+    assert abs(far.object_score - near.object_score) < 1e-6
+    torch.testing.assert_close(far.point_scores, near.point_scores, atol=1e-6, rtol=0)
+    threshold = float(near.point_scores.quantile(0.95))
+    regions = zip(near.regions(threshold), far.regions(threshold), strict=True)
+    moved = [(torch.tensor(b.position, dtype=torch.float64) - torch.tensor(a.position), b) for a, b in regions]
+    assert moved
+    for way, region in moved:
+        torch.testing.assert_close(way, PLANT, rtol=0, atol=1e-6, msg=str(region))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        SurfaceDeviation,
+        lambda: MVR(replace(MVR_CONFIG, align=False)),
+        lambda: Reg2Inv(replace(Reg2InvConfig.small().with_steps(2), registration="none")),
+    ],
+    ids=["surface-deviation", "mvr", "reg2inv"],
+)
+def test_a_part_may_be_learnt_far_from_the_origin(make: Callable[[], AnomalyDetector], tmp_path: Path):
+    """Each scan is read about an offset of its own; they are one frame's all the same."""
+    normals, scan = [bumpy(1), bumpy(2)[:1100]], bumpy(3)[:1000] + torch.tensor([0.0, 0.0, 70.0])
+    near, far = (make().fit([points.double() + at for points in normals]) for at in (0 * PLANT, PLANT))
+    far.save(tmp_path / "far.safetensors")
+    wanted = near.score(scan).object_score
+    for detector in (far, type(far).load(tmp_path / "far.safetensors")):
+        assert abs(detector.score(scan.double() + PLANT).object_score - wanted) < 1e-3
 
 
 def test_save_and_load(method: AnomalyDetector, tmp_path: Path):

@@ -82,6 +82,7 @@ class MVR(AnomalyDetector):
         self.losses: list[float] = []  # of the steps of the last fit
         self._part: _Part | None = None
         self._reference: Reference | None = None
+        self._offset = torch.zeros(3, dtype=torch.float64)  # that the reference is about
 
     def fit(self, normals: Iterable[Any], progress: FitProgress | None = None) -> Self:
         """Learn a part from normal scans (anything that `score` takes); the first gives pose and unit.
@@ -98,7 +99,8 @@ class MVR(AnomalyDetector):
         looker = Looker.at(first, config, self.encoder.channels)
         kept = first.points[canonical_order(first.points, config.seed)[:_REFERENCE]]
         self._reference = Reference(kept) if config.align else None
-        scans = [first.points, *(self._posed(cloud.points) for cloud in tracked(clouds[1:], "aligning", progress))]
+        self._offset = first.offset
+        scans = [first.points, *(self._posed(cloud) for cloud in tracked(clouds[1:], "aligning", progress))]
         turn = partial(small_turn, config.turn, torch.Generator().manual_seed(config.seed))
         lacks = [not_scanned(scan, kept, config.partial) for scan in scans]
         extra = [
@@ -134,7 +136,7 @@ class MVR(AnomalyDetector):
         part = self._fitted("score")
         watch = Stopwatch()
         with watch.stage("align"):
-            points = self._posed(cloud.points)
+            points = self._posed(cloud)
         with watch.stage("render"):
             look = part.looker.look(points, beside=not_scanned(points, part.points, self.config.partial))
         with watch.stage("networks"):
@@ -147,7 +149,8 @@ class MVR(AnomalyDetector):
             spread = interpolate(scores[:, None], look.nodes, local)[:, 0].clamp(0, 1)
         return Detection(total, cloud.to_rows(spread), cloud, seconds=dict(watch.seconds))
 
-    def _posed(self, points: Tensor) -> Tensor:
+    def _posed(self, cloud: PointCloud) -> Tensor:
+        points = cloud.about(self._offset)
         return points if self._reference is None else self._reference.align(points).apply(points)
 
     @torch.no_grad()
@@ -175,7 +178,7 @@ class MVR(AnomalyDetector):
         part = self._fitted("save")
         state = {_STUDENT + key: value.half() for key, value in self.student.state_dict().items()}
         state |= dict(zip(_USUAL, (part.usual.nodes, part.usual.seen, part.usual.maps), strict=True))
-        state |= {"points": part.points, "center": part.looker.normalization.center}
+        state |= {"points": part.points, "center": part.looker.normalization.center, "offset": self._offset}
         state |= camera_tensors(part.looker.cameras)
         header = {
             "config": asdict(self.config),
@@ -217,6 +220,7 @@ class MVR(AnomalyDetector):
             detector._part = _Part(state["points"], looker, Usual(*(state[key] for key in _USUAL)), header["scale"])
         except (RuntimeError, KeyError) as error:
             raise WeightsError("the file is not whole", where=path, found=error) from error
+        detector._offset = state.get("offset", detector._offset)  # older files have none
         detector._reference = Reference(state["points"]) if detector.config.align else None
         return detector
 

@@ -120,7 +120,7 @@ class Reg2Inv(AnomalyDetector):
         """
         memory, prototype = self._fitted("score")
         start, scoring = time.perf_counter(), self.config.scoring
-        scan = read_scan(cloud.points, self.config, prototype.scan.radius)
+        scan = read_scan(cloud.points, self.config, prototype.scan.radius, cloud.offset)
         read = time.perf_counter()
         found = self._observe(scan, prototype)
         observed = time.perf_counter()
@@ -128,7 +128,7 @@ class Reg2Inv(AnomalyDetector):
             found = found.inside(scoring.boundary_neighbors)
         residuals = memory.residuals(found, scoring)
         pooled = neighbor_means(residuals, found.points, found.points, scoring.pooled)
-        spread = neighbor_means(residuals, found.points, scan.apply(cloud.points), scoring.interpolated)
+        spread = neighbor_means(residuals, found.points, scan.apply(cloud.positions()), scoring.interpolated)
         highest = float(pooled.max())
         seconds = {
             "normals": read - start,
@@ -214,8 +214,8 @@ class Reg2Inv(AnomalyDetector):
 
     def _read(self, clouds: list[PointCloud]) -> list[Scan]:
         """Normalise scans, all by the radius of the first."""
-        first = read_scan(clouds[0].points, self.config)
-        return [first, *(read_scan(cloud.points, self.config, first.radius) for cloud in clouds[1:])]
+        first = read_scan(clouds[0].points, self.config, offset=clouds[0].offset)
+        return [first, *(read_scan(cloud.points, self.config, first.radius, cloud.offset) for cloud in clouds[1:])]
 
     def _learn(self, scans: list[Scan], progress: FitProgress | None, checkpoints: Checkpoints | None) -> Reg2InvNet:
         # In training each scan fills the unit ball by itself, as released.

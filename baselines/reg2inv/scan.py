@@ -27,7 +27,7 @@ class Scan:
         points: (N, 3) float32, about the unit ball, in the frame and the order of the scan's own.
         normals: (N, 3) unit, outward.
         radius: what one normalised unit is, in the file's.
-        center: (3,) float64, in the file's unit and frame.
+        center: (3,) float64, in the file's unit and frame, see `PointCloud.positions`.
         rotation: (3, 3); points = ((file's − center) / radius) @ rotation.T.
     """
 
@@ -38,7 +38,7 @@ class Scan:
     rotation: Float[Tensor, "3 3"]
 
     def apply(self, points: Float[Tensor, "m 3"]) -> Float[Tensor, "m 3"]:
-        """Points of the file's frame in the scan's; (M, 3) float32."""
+        """Points of the file's frame, float64 if it is far, in the scan's; (M, 3) float32."""
         return ((points.double() - self.center) / self.radius).float() @ self.rotation.T
 
 
@@ -64,13 +64,19 @@ def even_centre(points: Float[Tensor, "n 3"], count: int) -> Float[Tensor, "3"]:
     return thinned.mean(0)
 
 
-def read_scan(points: Float[Tensor, "n 3"], config: Reg2InvConfig, radius: float | None = None) -> Scan:
+def read_scan(
+    points: Float[Tensor, "n 3"],
+    config: Reg2InvConfig,
+    radius: float | None = None,
+    offset: Float[Tensor, "3"] | float = 0.0,
+) -> Scan:
     """Normalise a scan and turn its normals outward.
 
     Args:
         points: (N, 3) of the file's unit, in any order and pose, which the result does not depend on but for rounding.
         config: of the method.
         radius: of the unit ball, in the file's unit: that of the first prototype; None: the scan's own.
+        offset: (3,) that the points are about.
     """
     points = points[canonical_order(points, config.seed)[: config.max_points]]
     # The frame comes first, for the grid that finds the centre shall turn with the object.
@@ -83,7 +89,9 @@ def read_scan(points: Float[Tensor, "n 3"], config: Reg2InvConfig, radius: float
     normalised = (turned / radius).float()
     # Ordered again where the pose does not matter, so that the same points find the sign of the normals in every pose.
     normalised = normalised[canonical_order((normalised * STEPS).round(), config.seed)]
-    return Scan(normalised, scan_normals(normalised, config), radius, middle + shift @ rotation.double(), rotation)
+    return Scan(
+        normalised, scan_normals(normalised, config), radius, middle + shift @ rotation.double() + offset, rotation
+    )
 
 
 def scan_normals(points: Float[Tensor, "n 3"], config: Reg2InvConfig) -> Float[Tensor, "n 3"]:

@@ -213,6 +213,6 @@ def _same_rows(cloud: PointCloud, points: np.ndarray) -> bool:
     if len(points) != cloud.source_size:
         return False
     rows = torch.from_numpy(points)[cloud.valid_rows()]
-    own = cloud.points.double()
+    own = cloud.positions()
     diagonal = (own.amax(0) - own.amin(0)).norm().item()
     return bool((rows - own).abs().max() <= SAME_POINT * diagonal)

@@ -38,7 +38,7 @@ def to_open3d(scan: PointCloud | Scored) -> Any:
     open3d = _module("open3d")
     cloud = scan if isinstance(scan, PointCloud) else scan.colored()
     vectors = open3d.utility.Vector3dVector
-    out = open3d.geometry.PointCloud(vectors(cloud.points.double().numpy()))
+    out = open3d.geometry.PointCloud(vectors(cloud.positions().numpy()))
     if cloud.normals is not None:
         out.normals = vectors(cloud.normals.double().numpy())
     if cloud.colors is not None:
@@ -60,7 +60,7 @@ def to_trimesh(scan: PointCloud | Scored) -> Any:
     rgba = None
     if cloud.colors is not None:
         rgba = np.pad((cloud.colors.numpy() * 255).round(), ((0, 0), (0, 1)), constant_values=255).astype(np.uint8)
-    out = trimesh.PointCloud(cloud.points.double().numpy(), rgba)
+    out = trimesh.PointCloud(cloud.positions().numpy(), rgba)
     if not isinstance(scan, PointCloud):
         out.metadata["object_score"] = scan.object_score
     return out

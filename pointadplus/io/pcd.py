@@ -170,7 +170,7 @@ def write_pcd(
         "# .PCD v0.7 - Point Cloud Data file format",
         "VERSION 0.7",
         f"FIELDS {' '.join(columns)}",
-        f"SIZE{' 4' * len(columns)}",
+        f"SIZE {' '.join(str(column.dtype.itemsize) for column in columns.values())}",
         f"TYPE {' '.join(column.dtype.kind.upper() for column in columns.values())}",
         f"COUNT{' 1' * len(columns)}",
         f"WIDTH {width}",

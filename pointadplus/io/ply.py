@@ -30,7 +30,7 @@ _TYPES = {
     **{"int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4"},
     **{"float32": "f4", "float64": "f8"},
 }
-_WRITTEN = {"u1": "uchar", "i4": "int", "f4": "float"}
+_WRITTEN = {"u1": "uchar", "i4": "int", "f4": "float", "f8": "double"}
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def _ragged_rows(data: bytes, start: int, element: _Element, order: str) -> tupl
 
 
 def write_ply(stream: BinaryIO, fields: Mapping[str, np.ndarray]) -> None:
-    """Write named columns, float32, int32 or uint8, as the vertices of a binary little-endian PLY."""
+    """Write named columns, float32, float64, int32 or uint8, as the vertices of a binary little-endian PLY."""
     rows = np.empty(len(fields["x"]), [(name, column.dtype.newbyteorder("<")) for name, column in fields.items()])
     for name, column in fields.items():
         rows[name] = column

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..cloud import PointCloud, as_numbers
+from ..cloud import PointCloud, as_numbers, near_the_origin
 from ..config import check_range
 from ..errors import CloudError, CloudReadError
 from .formats import RawCloud
@@ -28,11 +28,12 @@ class TriangleMesh:
     """F triangles between P finite vertices.
 
     Attributes:
-        vertices: (P, 3) float32 on the CPU, in the file's own unit; finite.
+        vertices: (P, 3) float32 on the CPU, in the file's own unit, about `offset`; finite.
         faces: (F, 3) int64 rows of `vertices`, F ≥ 1; counter-clockwise seen from outside where that is known.
         normals: (P, 3) float32 unit vectors of the vertices, or None.
         colors: (P, 3) float32 in [0, 1] of the vertices, or None.
         source: the file's path, or None.
+        offset: (3,) float64, as `PointCloud.offset`.
 
     Build one with `TriangleMesh.create`.
     """
@@ -42,6 +43,7 @@ class TriangleMesh:
     normals: Float[Tensor, "p 3"] | None = None
     colors: Float[Tensor, "p 3"] | None = None
     source: str | None = None
+    offset: Float[Tensor, "3"] = field(default_factory=lambda: torch.zeros(3, dtype=torch.float64))
 
     def __post_init__(self) -> None:
         for name, dtype in (("vertices", torch.float32), ("faces", torch.int64)):
@@ -94,12 +96,17 @@ class TriangleMesh:
             with np.errstate(over="ignore"):
                 return torch.from_numpy(array.astype(np.float32)) / divisor
 
+        points, offset = as_numbers(vertices, source or "vertices"), np.zeros(3)
+        if points.ndim == 2 and points.shape[1] == 3:
+            with np.errstate(over="ignore", invalid="ignore"):
+                points, offset = near_the_origin(points)
         return cls(
-            table(vertices, "vertices"),
+            table(points, "vertices"),
             torch.from_numpy(corners.astype(np.int64)),
             None if normals is None else torch.nan_to_num(table(normals, "normals"), posinf=0.0, neginf=0.0),
             None if colors is None else table(colors, "colors"),
             source,
+            torch.from_numpy(offset),
         )
 
     def __len__(self) -> int:
@@ -129,7 +136,7 @@ class TriangleMesh:
         """
         check_range(count, "[1, ∞)", "count")
         normals, colors = (None if value is None else value.numpy() for value in (self.normals, self.colors))
-        raw = RawCloud(self.vertices.numpy(), normals, colors, faces=self.faces.numpy())
+        raw = RawCloud((self.vertices.double() + self.offset).numpy(), normals, colors, faces=self.faces.numpy())
         return to_cloud(raw, count, seed, self.source)
 
 

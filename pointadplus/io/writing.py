@@ -81,14 +81,14 @@ def write_cloud(
 def _columns(
     path: Path, cloud: PointCloud, colors: Tensor | None, scores: Tensor | None, regions: Tensor | None
 ) -> dict[str, Tensor]:
-    """The named float32 columns to write, N long."""
+    """The named columns to write, N long, float32; coordinates about an offset are float64."""
     colors = cloud.colors if colors is None else colors.detach().cpu().float()
     if colors is not None and colors.shape != cloud.points.shape:
         raise CloudWriteError(
             "colours do not fit the cloud", where=path, expected=tuple(cloud.points.shape), found=tuple(colors.shape)
         )
     columns: list[tuple[Iterable[str], Tensor | None]] = [
-        ("xyz", cloud.points),
+        ("xyz", cloud.positions() if cloud.offset.any() else cloud.points),
         (("nx", "ny", "nz"), cloud.normals),
         (("red", "green", "blue"), None if colors is None else colors.clamp(0, 1)),
     ]
@@ -114,7 +114,8 @@ def _columns(
 def _write_text(stream: BinaryIO, fields: Mapping[str, np.ndarray], mark: str) -> None:
     if mark == "," or len(fields) > 3:  # a bare XYZ needs no header, and many readers expect none
         stream.write((("" if mark == "," else "# ") + mark.join(fields) + "\n").encode())
-    np.savetxt(stream, np.stack(list(fields.values()), axis=1), fmt="%.9g", delimiter=mark)  # 9 digits: exact float32
+    digits = ["%.15g" if column.dtype == np.float64 else "%.9g" for column in fields.values()]  # 9: exact float32
+    np.savetxt(stream, np.stack(list(fields.values()), axis=1), fmt=digits, delimiter=mark)
 
 
 def _to_bytes(color: np.ndarray) -> np.ndarray:

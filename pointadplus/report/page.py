@@ -128,7 +128,7 @@ def _scan(detection: Detection, index: int, max_points: int) -> dict[str, Any]:
         "peak": {
             "row": int(cloud.valid_rows()[peak]),
             "score": float(scores[peak]),
-            "position": cloud.points[peak].tolist(),
+            "position": (cloud.points[peak].double() + cloud.offset).tolist(),
         },
         "histogram": torch.bincount(levels, minlength=_LEVELS).tolist(),
         "seconds": {stage: float(value) for stage, value in detection.seconds.items()},

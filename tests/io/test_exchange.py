@@ -41,6 +41,8 @@ def test_a_cloud_goes_to_open3d_and_back() -> None:
     assert torch.equal(back.points, POINTS)
     torch.testing.assert_close(back.normals, NORMALS)
     torch.testing.assert_close(back.colors, COLORS)
+    far = PointCloud.create(POINTS.double() + torch.tensor([5.8e6, 0, 0]))
+    assert torch.equal(from_object(to_open3d(far)).positions(), far.positions())
     bare = to_open3d(PointCloud.create(POINTS))
     assert not bare.has_normals() and not bare.has_colors()
 

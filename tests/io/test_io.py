@@ -19,7 +19,7 @@ import torch
 import pointadplus.io
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import CloudError, CloudReadError, CloudWriteError, ConfigError, install_command
-from pointadplus.io import READABLE, WRITABLE, from_object, read_cloud, write_cloud
+from pointadplus.io import READABLE, WRITABLE, from_object, read_cloud, to_trimesh, write_cloud
 from pointadplus.io.formats import RawCloud, inflating_at_most, unit_colors
 from pointadplus.io.pcd import lzf_decompress
 from pointadplus.io.ply import read_ply
@@ -767,3 +767,14 @@ def test_heavy_readers_are_imported_only_when_needed() -> None:
         imports = [node for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, ast.Import)]
         names = {alias.name for node in imports for alias in node.names}
         assert not names & {"open3d", "trimesh", "tifffile"}
+
+
+@pytest.mark.parametrize("suffix", WRITABLE)
+def test_what_lies_far_from_the_origin_is_written_where_it_lies(tmp_path: Path, suffix: str) -> None:
+    part = (np.random.default_rng(0).uniform(-0.05, 0.05, (50, 3)) + [5_800_000, -4_100_000, 300]).round(6)
+    cloud = PointCloud.create(part, colors=np.full((50, 3), 0.5))
+    write_cloud(tmp_path / f"far{suffix}", cloud, scores=torch.linspace(0, 1, 50))
+    again = read_cloud(tmp_path / f"far{suffix}")
+    assert torch.equal(again.points, cloud.points) and torch.equal(again.offset, cloud.offset)
+    np.testing.assert_allclose(again.positions().numpy(), part, rtol=0, atol=2e-9)
+    np.testing.assert_array_equal(to_trimesh(again).vertices, again.positions().numpy())
