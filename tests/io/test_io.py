@@ -771,7 +771,7 @@ def test_heavy_readers_are_imported_only_when_needed() -> None:
 
 @pytest.mark.parametrize("suffix", WRITABLE)
 def test_what_lies_far_from_the_origin_is_written_where_it_lies(tmp_path: Path, suffix: str) -> None:
-    part = (np.random.default_rng(0).uniform(-0.05, 0.05, (50, 3)) + [5_800_000, -4_100_000, 300]).round(6)
+    part = (np.random.default_rng(0).uniform(-0.05, 0.05, (50, 3)) + np.array([5.8e6, -4.1e6, 300])).round(6)
     cloud = PointCloud.create(part, colors=np.full((50, 3), 0.5))
     write_cloud(tmp_path / f"far{suffix}", cloud, scores=torch.linspace(0, 1, 50))
     again = read_cloud(tmp_path / f"far{suffix}")
