@@ -30,6 +30,8 @@ from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_cl
 from pointadplus.zero_shot.fusion import top_mean
 from pointadplus.zero_shot.observation import Stopwatch
 
+from .gate import check_size
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -126,6 +128,7 @@ class SurfaceDeviation(AnomalyDetector):
         self._reference: Reference | None = None
         self._first = 0  # points of the surface that are the first scan's
         self._offset = torch.zeros(3, dtype=torch.float64)  # that they are about
+        self._size = 0.0  # of the part, see `check_size`
 
     def fit(self, normals: Iterable[Any], progress: FitProgress | None = None) -> Self:
         """Remember normal scans (anything that `score` takes); the first gives the pose.
@@ -134,9 +137,10 @@ class SurfaceDeviation(AnomalyDetector):
 
         Raises:
             ConfigError: no scan given.
+            CloudError: a scan of another size than the first.
         """
         clouds = normal_clouds(normals, "SurfaceDeviation")
-        self._offset = clouds[0].offset
+        self._offset, self._size = clouds[0].offset, clouds[0].normalization().scale
         first = self._thinned(clouds[0])
         self._reference, self._first = Reference(first), len(first)
         others = tracked(clouds[1:], "aligning", progress)
@@ -163,6 +167,7 @@ class SurfaceDeviation(AnomalyDetector):
 
         Raises:
             ConfigError: not fitted yet.
+            CloudError: a scan of another size than the part.
         """
         surface = self._fitted("score")
         watch = Stopwatch()
@@ -180,6 +185,7 @@ class SurfaceDeviation(AnomalyDetector):
         return Detection(total, cloud.to_rows(point_scores), cloud, {"deviation": deviation}, dict(watch.seconds))
 
     def _thinned(self, cloud: PointCloud) -> Tensor:
+        check_size(cloud, self._size, "SurfaceDeviation")
         points = cloud.about(self._offset)
         return points[canonical_order(points, self.config.seed)[: self.config.points]]
 
@@ -221,7 +227,7 @@ class SurfaceDeviation(AnomalyDetector):
         }  # fmt: skip
         header = {
             "config": asdict(self.config), "scale": self._scale, "spacing": surface.spacing,
-            "reference": self._first,
+            "reference": self._first, "size": self._size,
         }  # fmt: skip
         write_tensors(Path(path), tensors, {_FORMAT: json.dumps(header)})
 
@@ -241,7 +247,7 @@ class SurfaceDeviation(AnomalyDetector):
         known = state["points"], state["normals"], header["spacing"], state["rim"].bool(), state["certain"].bool()
         detector._surface = _Surface(*known)
         detector._usual, detector._scale = state["usual"], header["scale"]
-        detector._first, detector._offset = header["reference"], state["offset"]
+        detector._first, detector._offset, detector._size = header["reference"], state["offset"], header["size"]
         detector._reference = Reference(state["points"][: header["reference"]])
         return detector
 

@@ -94,6 +94,21 @@ def test_coordinates_far_from_the_origin_lose_nothing(method: AnomalyDetector):
         torch.testing.assert_close(way, PLANT, rtol=0, atol=1e-6, msg=str(region))
 
 
+def test_a_scan_in_another_unit_is_no_defect(method: AnomalyDetector):
+    """Zero-shot and the memory bank know no size, and score it as before."""
+    sized = not isinstance(method, ZeroShotDetector | FPFHMemoryBank)
+    for factor, names in ((0.001, "metres and millimetres"), (25.4, "inches and millimetres"), (6.0, "another part")):
+        if sized:
+            with pytest.raises(CloudError, match=f"cannot be of the part.*hint: {names}"):
+                method.score(bumpy(3) * factor)
+            with pytest.raises(CloudError, match=f"cannot be of the part.*hint: {names}"):
+                type(method)(method.config).fit([bumpy(1), bumpy(2) * factor])
+        else:
+            assert abs(method.score(bumpy(3) * factor).object_score - method.score(bumpy(3)).object_score) < 0.05
+    side = bumpy(3)
+    assert method.score(side[side[:, 0] > 5]).object_score >= 0, "a quarter is of the part"
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -20,6 +20,7 @@ from pointadplus.io.tensors import read_safetensors, write_tensors
 from pointadplus.results.detection import Detection
 from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_clouds, tracked
 
+from ..gate import check_size
 from .config import Reg2InvConfig
 from .memory import Memory, Observation
 from .model import Reg2InvNet, neighborhoods
@@ -117,8 +118,11 @@ class Reg2Inv(AnomalyDetector):
 
         Raises:
             ConfigError: not fitted yet.
+            CloudError: a scan of another size than the part.
         """
         memory, prototype = self._fitted("score")
+        learnt = PointCloud(prototype.scan.points).normalization().scale * prototype.scan.radius
+        check_size(cloud, learnt, "Reg2Inv")
         start, scoring = time.perf_counter(), self.config.scoring
         scan = read_scan(cloud.points, self.config, prototype.scan.radius, cloud.offset)
         read = time.perf_counter()
@@ -214,7 +218,9 @@ class Reg2Inv(AnomalyDetector):
 
     def _read(self, clouds: list[PointCloud]) -> list[Scan]:
         """Normalise scans, all by the radius of the first."""
-        first = read_scan(clouds[0].points, self.config, offset=clouds[0].offset)
+        first, size = read_scan(clouds[0].points, self.config, offset=clouds[0].offset), clouds[0].normalization().scale
+        for cloud in clouds[1:]:
+            check_size(cloud, size, "Reg2Inv")
         return [first, *(read_scan(cloud.points, self.config, first.radius, cloud.offset) for cloud in clouds[1:])]
 
     def _learn(self, scans: list[Scan], progress: FitProgress | None, checkpoints: Checkpoints | None) -> Reg2InvNet:
