@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Float
@@ -96,6 +96,16 @@ class Detection:
         return self.calibration.is_anomalous(self.object_score)
 
     @property
+    def verdict(self) -> Literal["normal", "anomalous", "not measurable"] | None:
+        """The decision in words; of a scan that cannot be judged, `notes` say why. None where the detector was not
+        calibrated, and the scan could be judged."""
+        if not self.measurable:
+            return "not measurable"
+        if self.is_anomalous is None:
+            return None
+        return "anomalous" if self.is_anomalous else "normal"
+
+    @property
     def point_threshold(self) -> float:
         """The point score that `regions` start from: the calibrated one, or 0.5 where there is none.
 
@@ -166,8 +176,6 @@ class Detection:
 
     def _verdict(self) -> list[str]:
         """The decision, as the part of a line; none where the detector was not calibrated."""
-        if not self.measurable:
-            return ["not measurable"]
-        if self.p_value is None:
+        if self.verdict is None:
             return []
-        return [f"{'anomalous' if self.is_anomalous else 'normal'} p={rounded(self.p_value)}"]
+        return [self.verdict if self.p_value is None else f"{self.verdict} p={rounded(self.p_value)}"]

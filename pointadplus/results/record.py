@@ -17,11 +17,14 @@ def json_record(file: Path | str, detection: Detection, regions: list[dict[str, 
         detection: of that scan.
         regions: `Region.as_record` of each; None leaves them out.
     """
-    decision = {"p_value": detection.p_value, "is_anomalous": detection.is_anomalous}
+    decided = {} if detection.verdict is None else {"verdict": detection.verdict}
+    if detection.calibration is not None:
+        decided |= {"limit": detection.calibration.threshold, "p_value": detection.p_value}
+        decided |= {"is_anomalous": detection.is_anomalous}
     return {
         "path": str(file),
         "object_score": detection.object_score,
-        **({} if detection.calibration is None else decision),
+        **decided,
         "points": len(detection.cloud),
         "dropped": detection.dropped,
         "measurable": detection.measurable,

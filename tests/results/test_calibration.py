@@ -6,6 +6,9 @@ import copy
 import json
 import math
 import pickle
+import re
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +17,10 @@ import torch
 
 from baselines import FPFHMemoryBank
 from baselines.memory_bank import MemoryBankConfig
+from pointadplus.cloud import PointCloud
 from pointadplus.errors import ConfigError
 from pointadplus.results.calibration import Calibration
+from pointadplus.results.detection import Detection
 from pointadplus.results.detector import AnomalyDetector
 from tests.heights import MeanHeight, command, scan, write_scan
 from tests.small import small_detector
@@ -220,7 +225,9 @@ def test_the_command_line_calibrates_and_decides(tmp_path: Path, monkeypatch: py
     lines = tmp_path / "scores.jsonl"
     result = command(monkeypatch, "score", low, high, "--calibration", out, "--out", lines)
     assert result.code == 0
-    assert result.out == f"{low}\t0.3000\tp=0.4500\tnormal\n{high}\t0.5000\tp=0.0500\tanomalous\n"
+    assert result.out == (
+        f"NORMAL 0.3000 (limit 0.4750)\t{low}\tp=0.4500\nANOMALOUS 0.5000 (limit 0.4750)\t{high}\tp=0.0500\n"
+    )
     first, second = map(json.loads, lines.read_text().splitlines())
     assert (first["p_value"], first["is_anomalous"]) == (0.45, False)
     assert (second["p_value"], second["is_anomalous"]) == (0.05, True)
@@ -233,6 +240,34 @@ def test_the_command_line_calibrates_and_decides(tmp_path: Path, monkeypatch: py
     (tmp_path / "empty").mkdir()
     result = command(monkeypatch, "calibrate", "--normals", tmp_path / "empty", "--out", out)
     assert result.code == 1 and "at least one normal scan" in result.err
+
+
+def test_the_verdict_comes_first_and_the_exit_code_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    low, high = write_scan(tmp_path / "low.ply", *[0.1] * 8), write_scan(tmp_path / "high.ply", *[0.1] * 3, *[0.9] * 9)
+    detector = MeanHeight()
+    limits = Calibration((0.2, 0.3, 0.4), (0.5, 0.5, 0.5), 0.25, detector.fingerprint())
+    limits.save(tmp_path / "limits.json")
+    judge = partial(command, monkeypatch, "score", "--calibration", tmp_path / "limits.json", "--exit-code")
+    normal = judge(low)
+    assert (normal.code, normal.out) == (0, f"NORMAL 0.1000 (limit 0.4000)\t{low}\tp=1.0000\n")
+    found = judge(low, high, "--out", tmp_path / "lines.jsonl")
+    assert found.code == 3 and found.out.startswith(normal.out)
+    told = found.out.splitlines()[1].split("\t")
+    assert told[:3] == ["ANOMALOUS 0.7000 (limit 0.4000)", str(high), "p=0.2500"]
+    assert re.fullmatch(r"1 region, area [\d.]+(, depth -?[\d.]+)?", told[3])
+    records = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
+    assert [(each["verdict"], each["limit"]) for each in records] == [("normal", 0.4), ("anomalous", 0.4)]
+    assert "regions" not in records[1], "nobody asked for them"
+    scored = MeanHeight.score_cloud
+
+    def unseen(self: MeanHeight, cloud: PointCloud) -> Detection:
+        return replace(scored(self, cloud), measurable=False, notes=("too few points",))
+
+    monkeypatch.setattr(MeanHeight, "score_cloud", unseen)
+    assert judge(high).out == f"NOT MEASURABLE 0.7000\t{high}\ttoo few points\n"
+    assert judge(high).code == 4
+    assert judge(high, tmp_path / "missing.ply").code == 1
+    assert command(monkeypatch, "score", tmp_path, "--out", tmp_path / "run", "--exit-code").code == 2
 
 
 def test_the_report_tells_the_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

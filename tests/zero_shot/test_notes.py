@@ -65,5 +65,6 @@ def test_what_cannot_be_judged_gets_no_verdict(calibration: Calibration | None) 
     assert found.is_anomalous is None and found.p_value is None
     assert "not measurable" in repr(found) and "too few" in found._repr_html_()
     record = json_record("scan.ply", found)
+    assert found.verdict == record["verdict"] == "not measurable"
     assert record["measurable"] is False and record["notes"] == ["too few"]
-    assert score_line(Path("scan.ply"), record) == "scan.ply\t0.9000\tnot measurable: too few"
+    assert score_line(Path("scan.ply"), record) == "NOT MEASURABLE 0.9000\tscan.ply\ttoo few"

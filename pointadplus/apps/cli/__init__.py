@@ -78,6 +78,9 @@ def score(
     points: Annotated[Path | None, result(help="Write each cloud with its scores as PLY here.")] = None,
     report: Annotated[Path | None, result(help="Write an HTML report; of a folder, of its 20 highest.")] = None,
     profile: Annotated[bool, result("--profile", help="Print each stage's share of the time.")] = False,
+    exit_code: Annotated[
+        bool, result("--exit-code", help="Exit with 3 if a file is anomalous, else with 4 if one is not measurable.")
+    ] = False,
     regions: Annotated[bool, of_regions("--regions", help="Measure regions, into the JSON lines.")] = False,
     regions_csv: Annotated[Path | None, of_regions(help="Write a table of the regions, a row each.")] = None,
     regions_ply: Annotated[Path | None, of_regions(help="Write each cloud, painted by region, as PLY here.")] = None,
@@ -92,7 +95,9 @@ def score(
     engine: EngineName = "local",
     workers: Workers = None,
 ) -> None:
-    """Score files, one line each: path, tab, object score. Exit code 1 if any failed; the others are scored still.
+    """Score files, one line each: path, tab, object score; with a calibration the verdict comes first.
+
+    Exit code 1 if any failed; the others are scored still.
 
     Of a folder, what has a record in OUT/journal.jsonl already is not scored again: a run that was killed goes on.
     """
@@ -101,8 +106,8 @@ def score(
     with reported_errors():
         options.check(files, out)
     if watch or any(file.is_dir() for file in files):
-        if len(files) != 1 or out is None or points or profile:
-            message = "a folder is scored alone, into --out, without --points and --profile"
+        if len(files) != 1 or out is None or points or profile or exit_code:
+            message = "a folder is scored alone, into --out, without --points, --profile and --exit-code"
             typer.echo(f"error: {message}", err=True)
             raise typer.Exit(2)
         with reported_errors():
@@ -114,9 +119,11 @@ def score(
     with reported_errors():
         check_outputs(files=[out, report, regions_csv], folders=[points, regions_ply])
         detector = _calibrated(weights, calibration)
-        good = score_files(detector, files, wanted, FileOptions(out, points, report, profile))
-    if not good:
+        outcomes = score_files(detector, files, wanted, FileOptions(out, points, report, profile))
+    if outcomes["failed"]:
         raise typer.Exit(1)
+    if exit_code and (outcomes["anomalous"] or outcomes["not measurable"]):
+        raise typer.Exit(3 if outcomes["anomalous"] else 4)
 
 
 @command(app)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ...errors import ConfigError, PointADPlusError
+from ...text import rounded
 from .verbosity import quiet, trace
 
 if TYPE_CHECKING:
@@ -23,13 +24,23 @@ if TYPE_CHECKING:
 
 
 def score_line(file: Path, record: Mapping[str, Any]) -> str:
-    """Path and object score, and, of a calibrated detector, p-value and verdict; tabs between."""
-    line = f"{printable(file)}\t{record['object_score']:.4f}"
-    if not record.get("measurable", True):
-        return f"{line}\tnot measurable: {'; '.join(record['notes'])}"
-    if "p_value" not in record:
+    """Path and object score, a tab between; where there is a verdict that comes first, and what it rests on last.
+
+    Of an anomalous scan the record's regions, if it has them, are summed up: their number, area and largest depth.
+    """
+    name, score, verdict = printable(file), f"{record['object_score']:.4f}", record.get("verdict")
+    if verdict is None:
+        return f"{name}\t{score}"
+    if verdict == "not measurable":
+        return f"NOT MEASURABLE {score}\t{name}\t{'; '.join(record['notes'])}"
+    line = f"{verdict.upper()} {score} (limit {record['limit']:.4f})\t{name}\tp={record['p_value']:.4f}"
+    regions = record.get("regions") if verdict == "anomalous" else None
+    if not regions:
         return line
-    return f"{line}\tp={record['p_value']:.4f}\t{'anomalous' if record['is_anomalous'] else 'normal'}"
+    depths = [region["depth"] for region in regions if region["depth"] is not None]
+    deepest = [f"depth {rounded(max(depths, key=abs))}"] if depths else []
+    area = f"area {rounded(sum(region['area'] for region in regions))}"
+    return f"{line}\t{', '.join([f'{len(regions)} region' + 's' * (len(regions) > 1), area, *deepest])}"
 
 
 def write_scores(detection: Detection, path: Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...results.record import json_record
 from .output import json_lines, one_line, print_profile, printable, progress_bar, score_line, write_scores
@@ -28,8 +28,10 @@ class FileOptions:
     profile: bool = False
 
 
-def score_files(detector: AnomalyDetector, files: list[Path], regions: RegionOptions, options: FileOptions) -> bool:
-    """Score files, a line each; True if none failed.
+def score_files(
+    detector: AnomalyDetector, files: list[Path], regions: RegionOptions, options: FileOptions
+) -> Counter[str]:
+    """Score files, a line each; how many of them `failed`, and how many had each verdict.
 
     Raises:
         ConfigError: an output cannot be written, or words for regions cannot be given.
@@ -37,7 +39,7 @@ def score_files(detector: AnomalyDetector, files: list[Path], regions: RegionOpt
     regions.check(detector, options.report)
     shown: list[Detection] = []
     spent: dict[str, float] = defaultdict(float)
-    failed = found = 0
+    found, outcomes = 0, Counter[str]()
     with (
         json_lines(options.out) as write_record,
         region_rows(regions) as write_rows,
@@ -50,12 +52,13 @@ def score_files(detector: AnomalyDetector, files: list[Path], regions: RegionOpt
                     write_scores(detection, options.points / f"{file.stem}.ply")
                 record = json_record(file, detection, region_records(detection, detector, regions, f"{file.stem}.ply"))
             except Exception as error:  # whatever is wrong with one file, the others are scored
-                failed += 1
+                outcomes["failed"] += 1
                 trace()
                 print(f"error: {one_line(error, file)}", file=sys.stderr)
                 write_record({"path": str(file), "error": one_line(error, file)})
                 continue
-            print(score_line(file, record), flush=True)
+            outcomes[detection.verdict or "scored"] += 1
+            print(score_line(file, record | _summed_up(detection, record, regions)), flush=True)
             taken, size = sum(detection.seconds.values()), len(detection.cloud)
             for text in detection.notes:
                 note(f"{printable(file)}: {text}")
@@ -67,7 +70,7 @@ def score_files(detector: AnomalyDetector, files: list[Path], regions: RegionOpt
                 spent[stage] += seconds
             if options.report is not None:
                 shown.append(detection)
-    if regions.wanted and found == 0 and failed < len(files):
+    if regions.wanted and found == 0 and outcomes["failed"] < len(files):
         note("no region: no five points together reach the threshold; --threshold lowers it")
     if options.report is not None and shown:
         from ...report import write_report
@@ -75,4 +78,11 @@ def score_files(detector: AnomalyDetector, files: list[Path], regions: RegionOpt
         write_report(shown, options.report, threshold=regions.threshold, words=regions.words, detector=detector)
     if options.profile:
         print_profile(spent)
-    return failed == 0
+    return outcomes
+
+
+def _summed_up(detection: Detection, record: dict[str, Any], regions: RegionOptions) -> dict[str, Any]:
+    """The regions of an anomalous scan, for its line, where its record has none."""
+    if detection.verdict != "anomalous" or "regions" in record:
+        return {}
+    return {"regions": [region.as_record() for region in detection.regions(regions.threshold)]}
