@@ -142,7 +142,7 @@ def _from_records(array: np.ndarray) -> RawCloud:
         if column.ndim == array.ndim:
             columns[field(name) or name.lower()] = column.reshape(-1)
         elif column.shape[array.ndim :] == (3,):
-            known = {"points": _POINTS + ("position", "point"), **_BESIDE}
+            known = {"points": (*_POINTS, "position", "point"), **_BESIDE}
             key = next((key for key, names in known.items() if name.lower() in names), None)
             extra |= {} if key is None else {key: column.reshape(-1, 3)}
     grid = (array.shape[0], array.shape[1]) if array.ndim == 2 else None

@@ -1,4 +1,4 @@
-"""What the columns of a table are, by their names: without case, unit and punctuation, in the words of many programs."""
+"""What the columns of a table are, by their names: without case, unit and punctuation, as many programs write."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ _ALONE |= {f"{n}{axis}": f"n{axis}" for n in ("n", "normal", "normals") for axis
 _ALONE |= {name: _CHANNELS[name] for name in _CHANNELS if name not in _AXES} | {axis: axis for axis in "xyz"}
 _NORMAL = {"n", "norm", "normal", "normals", "normale"}
 _COLOR = {"color", "colors", "colour", "colours", "rgb", "rgba", "diffuse"}
-_PLACE = set(
-    "axis coord coordinate coordinates coords location p point points pos position pt vertex world xyz".split()
-)
+_PLACE = {
+    "axis", "coord", "coordinate", "coordinates", "coords", "location", "p", "point", "points", "pos", "position", "pt",
+    "vertex", "world", "xyz",
+}  # fmt: skip
 #: Millimetres in each unit of length.
-UNITS = dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1.0)
+UNITS: dict[str, float] = dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1.0)
 UNITS |= dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1e3) | {"cm": 10.0, "nm": 1e-6, "km": 1e6}
 UNITS |= dict.fromkeys(("um", "µm", "μm", "micron", "microns"), 1e-3)  # both of the signs that look like a mu
 UNITS |= {"in": 25.4, "inch": 25.4, "inches": 25.4, "ft": 304.8, "mil": 0.0254, "mils": 0.0254}
-_OTHER_UNITS = set("|-|1|°|deg|rad|s|ms|us|µs|ns|%|count|counts|a.u.|au|db|dn|float|int|double|none|pt".split("|"))
+_OTHER_UNITS = {
+    "", "-", "1", "°", "deg", "rad", "s", "ms", "us", "µs", "ns", "%", "count", "counts", "a.u.", "au", "db", "dn",
+    "float", "int", "double", "none", "pt",
+}  # fmt: skip
 _BRACKETS = re.compile(r"[\[({<]([^\[({<\])}>]*[^\W\d][^\[({<\])}>]*)[\])}>]")
 
 FIELDS = ("x", "y", "z", "nx", "ny", "nz", "red", "green", "blue")

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from ..errors import CloudReadError
 
 #: What stands for no value, in lower case. Infinity is none either.
-MISSING = frozenset(
-    "|na|n/a|#n/a|<na>|nan|+nan|-nan|nan(ind)|-nan(ind)|1.#qnan|-1.#qnan|1.#snan|1.#ind|-1.#ind|1.#inf|-1.#inf|inf|+inf"
-    "|-inf|infinity|-infinity|null|nil|none|no data|nodata|no_data|no-data|missing|invalid|void|-|--|---|***".split("|")
-)
+MISSING = frozenset((
+    "", "na", "n/a", "#n/a", "<na>", "nan", "+nan", "-nan", "nan(ind)", "-nan(ind)", "1.#qnan", "-1.#qnan", "1.#snan",
+    "1.#ind", "-1.#ind", "1.#inf", "-1.#inf", "inf", "+inf", "-inf", "infinity", "-infinity", "null", "nil", "none",
+    "no data", "nodata", "no_data", "no-data", "missing", "invalid", "void", "-", "--", "---", "***",
+))  # fmt: skip
 COMMENTS = ("#", "//", "%", "!")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[edED][+-]?\d+)?", re.ASCII)
 _NO_DATA = re.compile("no data", re.IGNORECASE)
@@ -49,7 +50,7 @@ class Dialect:
 
     def width(self, line: str) -> int:
         """Cells of a row of numbers; 0 for any other line. A row of blanks and dashes is a ruler, no row."""
-        if line.startswith(COMMENTS):
+        if line.lstrip().startswith(COMMENTS):
             return 0
         cells = self.cells(line)
         if any(self.number(cell) is None for cell in cells):
@@ -84,8 +85,8 @@ def plain_bytes(data: bytes) -> bytes:
 
 
 def as_text(line: bytes) -> str:
-    """A line of the text, stripped; Latin-1 where it is no UTF-8."""
+    """A line of the text without spaces around it, for tabs may be empty cells; Latin-1 where it is no UTF-8."""
     try:
-        return line.decode().strip()
+        return line.decode().strip(" \n")
     except UnicodeDecodeError:
-        return line.decode("latin-1").strip()
+        return line.decode("latin-1").strip(" \n")

@@ -93,7 +93,7 @@ def _line_ends(data: bytes) -> Iterator[tuple[int, int]]:
 
 def _first_row(texts: list[str]) -> tuple[int, Dialect]:
     """The first line with which a table begins, and the dialect that most of the rows from there on fit."""
-    told = [at for at, text in enumerate(texts) if text and not text.startswith(COMMENTS)]
+    told = [at for at, text in enumerate(texts) if text.strip() and not text.lstrip().startswith(COMMENTS)]
     single: tuple[int, Dialect] | None = None
     narrow = 0
     for number, at in enumerate(told[:LINES]):
@@ -105,7 +105,7 @@ def _first_row(texts: list[str]) -> tuple[int, Dialect]:
             if width < 3:
                 continue
             fits = [dialect.width(text) == width for text in sample[1:]]
-            if not fits or fits[0]:
+            if fits[0] if fits else single is None:
                 best = max(best or (0, 0, dialect), (sum(fits), -DIALECTS.index(dialect), dialect), key=lambda b: b[:2])
             elif single is None:
                 single = at, dialect
@@ -125,10 +125,10 @@ def _names(texts: list[str], dialect: Dialect, width: int, named: bool) -> tuple
     units: tuple[str, ...] = ()
     plain: str | None = None  # the nearest line that is no comment
     for text in reversed(texts):
-        body = text.lstrip("#/%! ").strip()
+        body = text.lstrip("#/%! \t").strip()
         if not any(char.isalnum() for char in body) or any(0 < other.width(body) < 3 for other in DIALECTS):
             continue  # blank, a ruler, or a count
-        comment = text.startswith(COMMENTS)
+        comment = text.lstrip().startswith(COMMENTS)
         splits = [cells for cells in _splits(body, dialect) if len(cells) > 1]
         if not units and plain is None and (row := next(filter(are_units, splits), None)):
             units = tuple(row)

@@ -85,24 +85,22 @@ def _careful_rows(data: bytes, head: Head) -> np.ndarray:
     stream = io.BytesIO(data)
     stream.seek(head.start)
     for number, raw in enumerate(stream, head.line):
-        line = (
-            as_text(raw) if dialect.mark != "\t" else as_text(raw.strip(b"\n ")) or raw.decode("latin-1").strip("\n ")
-        )
-        if not line or line.startswith(COMMENTS):
+        line = as_text(raw)
+        if not (line.strip() if dialect.mark == " " else line) or line.lstrip().startswith(COMMENTS):
             continue
         cells = dialect.cells(line)
-        row = [dialect.number(cell) for cell in cells]
-        if None in row:
+        row = [value for cell in cells if (value := dialect.number(cell)) is not None]
+        if len(row) < len(cells):
             odd = odd or _no_row(number, line)
             footer += 1
-            if footer > _FOOTER or sum(value is not None and value == value for value in row) > 1:
+            if footer > _FOOTER or sum(value == value for value in row) > 1:
                 raise odd  # a row that is damaged, not words below the table
             continue
         if odd is not None and len(row) >= width:
             raise odd
         if odd is not None:
             continue
-        if len(row) > width and not all(value is None or value != value for value in row[width:]):
+        if len(row) > width and not all(value != value for value in row[width:]):
             raise _other_width(number, line, len(row), width)
         if len(row) < width:
             short.setdefault(len(row), (number, line))

@@ -20,7 +20,7 @@ def read_text(data: bytes, columns: Mapping[str, int | str] | None = None) -> Ra
 
     Args:
         data: the file's content.
-        columns: of the fields, as `check_columns` gives them; None means by the header, or by place where there is none.
+        columns: of the fields, as `check_columns` gives them; None means by the header, or by place without one.
 
     Raises:
         CloudReadError: no table, a row that does not fit the others, or columns that cannot be told.
@@ -52,13 +52,8 @@ def read_text(data: bytes, columns: Mapping[str, int | str] | None = None) -> Ra
 
 def _in_one_unit(fields: Mapping[str, np.ndarray], found: Mapping[str, int], head: Head) -> dict[str, np.ndarray]:
     """Coordinates in the unit of x, where the header tells that of each and they differ."""
-    cells = [
-        next(
-            (known for row in (head.names, head.units) if len(row) > found[axis] and (known := unit(row[found[axis]]))),
-            0,
-        )
-        for axis in "xyz"
-    ]
+    told = [row for row in (head.names, head.units) if len(row) > max(found.values())]
+    cells = [next((size for row in told if (size := unit(row[found[axis]]))), 0.0) for axis in "xyz"]
     if not all(cells) or len(set(cells)) == 1:
         return {}
     return {axis: fields[axis] * (cell / cells[0]) for axis, cell in zip("xyz", cells, strict=True)}
