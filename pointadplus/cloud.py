@@ -299,7 +299,7 @@ def as_numbers(value: Any, where: str) -> np.ndarray:
     if isinstance(value, Tensor):
         value = value.detach().cpu().numpy()
     if isinstance(value, np.ma.MaskedArray):
-        value = value.astype(np.float64).filled(np.nan) if value.dtype.kind in "fiub" else value
+        value = np.ma.filled(value.astype(np.float64), np.nan) if value.dtype.kind in "fiub" else value
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from array import array
 
 import numpy as np
@@ -45,7 +44,7 @@ def _plain_rows(data: bytes, head: Head) -> np.ndarray | None:
     """The rows by pandas; None where one is not plain."""
     mark, start = head.dialect.mark, head.start
     if mark == " " and not _is_neat(data, start):
-        data, start = re.sub(rb"[ \t]*\n[ \t]*", b"\n", re.sub(rb"[ \t]+", b" ", data[start:].strip())), 0
+        data, start = _neat(data[start:]), 0
     import pandas
 
     stream = io.BytesIO(data)
@@ -58,7 +57,7 @@ def _plain_rows(data: bytes, head: Head) -> np.ndarray | None:
             dtype=np.float64,
             decimal=head.dialect.decimal,
             na_values=_spellings(),
-            skipinitialspace=mark != " ",
+            skipinitialspace=mark != " " and data.find(f"{mark} ".encode(), start) >= 0,
             quoting=csv.QUOTE_NONE,
             encoding="latin-1",
         ).to_numpy()
@@ -71,6 +70,13 @@ def _plain_rows(data: bytes, head: Head) -> np.ndarray | None:
 def _is_neat(data: bytes, start: int) -> bool:
     """Whether one space, and nothing else, stands between any two cells."""
     return not any(data.find(gap, start) >= 0 for gap in (b"  ", b"\t", b" \n", b"\n "))
+
+
+def _neat(data: bytes) -> bytes:
+    data = data.replace(b"\t", b" ")
+    while b"  " in data:
+        data = data.replace(b"  ", b" ")
+    return data.replace(b" \n", b"\n").replace(b"\n ", b"\n").strip()
 
 
 def _spellings() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pointadplus.cloud import PointCloud
 from pointadplus.errors import CloudError, CloudReadError, ConfigError
 from pointadplus.io import as_cloud, read_cloud
 from pointadplus.io.column_names import field
@@ -309,6 +308,208 @@ def test_a_matrix_without_its_pitch_is_refused() -> None:
 
 def test_a_pitch_above_a_list_is_only_told() -> None:
     assert np.array_equal(read(f"XRes=0.05\nYRes=0.05\n{PLAIN}").points, POINTS)
+
+
+# --- arrays ---
+
+
+def npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def sheet(height: int = 30, width: int = 120) -> np.ndarray:
+    """(H, W, 3) of a bent sheet 300 away."""
+    y, x = np.indices((height, width)).astype(float)
+    return np.stack([x, y, 300 + 5 * np.sin(x / 20) + y / 50], -1)
+
+
+BATCH = np.random.default_rng(5).normal(size=(4, 500, 3))
+NO_POINTS = {
+    "depth image": (sheet()[..., 2], "image is no list"),
+    "depth image, whole": (sheet()[..., 2].astype(np.uint16), "image is no list"),
+    "transposed": (POINTS.T, "stand in rows.*transpose"),
+    "batch": (BATCH, "batch of clouds"),
+    "batch of sorted clouds": (
+        np.sort(np.random.default_rng(6).normal(size=(9, 500, 3)) + BATCH[0, :9, None] * 9, 1),
+        "batch",
+    ),
+    "photograph": (np.zeros((30, 40, 3), np.uint8), "photograph"),
+    "planes": (np.moveaxis(sheet(), 2, 0), "move the first axis to the end"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_POINTS)
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ""])
+def test_arrays_that_are_no_points_are_refused(tmp_path: Path, kind: str, suffix: str) -> None:
+    array, message = NO_POINTS[kind]
+    if not suffix:
+        if kind.startswith("depth image"):
+            message = "wrong shape.*camera or its pitch"
+        with pytest.raises(CloudError, match=f"(?s){message}"):
+            as_cloud(array)
+        return
+    with pytest.raises(CloudReadError, match=message):
+        read_cloud(put(tmp_path, npy(array) if suffix == ".npy" else npz(points=array), f"a{suffix}"))
+
+
+def test_arrays_that_are_points_are_not_refused() -> None:
+    assert len(as_cloud(np.arange(9.0).reshape(3, 3))) == 3
+    for scan in (sheet(), sheet(2), sheet(200, 100), sheet() * [1, 20, 1], np.flip(sheet(), 1)):
+        assert as_cloud(scan).grid == scan.shape[:2]
+    holes = sheet()
+    holes[np.random.default_rng(0).random((30, 120)) < 0.7] = np.nan
+    assert as_cloud(holes).grid == (30, 120)
+
+
+def test_tiff_of_three_pages_is_a_scan(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    scan = sheet().astype(np.float32)
+    tifffile.imwrite(tmp_path / "a.tiff", np.moveaxis(scan, 2, 0), photometric="minisblack")
+    cloud = read_cloud(tmp_path / "a.tiff")
+    assert cloud.grid == (30, 120)
+    assert torch.equal(cloud.points, torch.from_numpy(scan.reshape(-1, 3)))
+    for other in (scan[..., 2], np.moveaxis(scan, 2, 0)[:2]):
+        tifffile.imwrite(tmp_path / "a.tiff", other, photometric="minisblack")
+        with pytest.raises(CloudReadError, match="image is no list"):
+            read_cloud(tmp_path / "a.tiff")
+    tifffile.imwrite(tmp_path / "a.tiff", np.zeros((30, 40, 3), np.uint8), photometric="rgb")
+    with pytest.raises(CloudReadError, match="photograph"):
+        read_cloud(tmp_path / "a.tiff")
+
+
+def test_records_are_read_by_their_names(tmp_path: Path) -> None:
+    records = np.zeros(24, [("t", "f8"), ("X", "f4"), ("Y", "f4"), ("z", "f8"), ("id", "S3"), ("normal", "f4", (3,))])
+    records["X"], records["Y"], records["z"] = POINTS.T
+    records["normal"] = NORMALS
+    cloud = read_cloud(put(tmp_path, npy(records), "a.npy"))
+    assert torch.equal(cloud.points, torch.from_numpy(POINTS).float())
+    assert cloud.normals is not None and torch.equal(cloud.normals, torch.from_numpy(NORMALS).float())
+    assert read_cloud(put(tmp_path, npy(records.reshape(4, 6)), "a.npy")).grid == (4, 6)
+    joined = np.zeros(24, [("xyz", "f4", (3,)), ("rgb", "u1", (3,))])
+    joined["xyz"], joined["rgb"] = POINTS, COLORS
+    cloud = read_cloud(put(tmp_path, npz(scan=joined), "a.npz"))
+    assert torch.equal(cloud.points, torch.from_numpy(POINTS).float())
+    assert cloud.colors is not None and torch.allclose(cloud.colors, torch.from_numpy(COLORS / 255).float())
+    with pytest.raises(CloudReadError, match="no coordinates"):
+        read_cloud(put(tmp_path, npy(np.zeros(9, [("u", "f4"), ("v", "f4")])), "a.npy"))
+    with pytest.raises(CloudReadError, match="not an array of numbers"):
+        read_cloud(put(tmp_path, npy(records).replace(b"'|S3'", b"'|O' "), "a.npy"))
+
+
+@pytest.mark.parametrize("key", ["points", "xyz", "pts", "vertices", "XYZ"])
+def test_archives_by_their_keys(tmp_path: Path, key: str) -> None:
+    data = npz(**{key: POINTS, "normals": NORMALS, "colors": COLORS.astype(np.uint8), "label": np.zeros(24)})
+    cloud = read_cloud(put(tmp_path, data, "a.npz"))
+    assert torch.equal(cloud.points, torch.from_numpy(POINTS).float())
+    assert cloud.normals is not None and torch.equal(cloud.normals, torch.from_numpy(NORMALS).float())
+    assert cloud.colors is not None and torch.allclose(cloud.colors, torch.from_numpy(COLORS / 255).float())
+
+
+def test_archives_of_three_axes(tmp_path: Path) -> None:
+    x, y, z = POINTS.T
+    cloud = read_cloud(put(tmp_path, npz(x=x, y=y, z=z, t=x), "a.npz"))
+    assert torch.equal(cloud.points, torch.from_numpy(POINTS).float())
+    x, y, z = np.moveaxis(sheet(), 2, 0)
+    assert read_cloud(put(tmp_path, npz(X=x, Y=y, Z=z), "a.npz")).grid == (30, 120)
+    with pytest.raises(CloudReadError, match="other shapes"):
+        read_cloud(put(tmp_path, npz(x=x, y=y, z=z[1:]), "a.npz"))
+    with pytest.raises(CloudReadError, match="normals do not fit"):
+        read_cloud(put(tmp_path, npz(points=POINTS, normals=NORMALS[1:]), "a.npz"))
+
+
+def test_masked_rows_are_dropped_and_counted() -> None:
+    masked = np.ma.masked_array(POINTS, mask=np.zeros_like(POINTS, bool))
+    masked[3, 2] = masked[7] = np.ma.masked
+    for points in (masked, np.ma.masked_equal((POINTS * 64).astype(np.int16), 10**4)):
+        cloud = as_cloud(points)
+        gone = np.flatnonzero(np.ma.getmaskarray(points).any(1))
+        assert cloud.dropped == len(gone)
+        assert set(gone).isdisjoint(cloud.valid_rows().tolist())
+
+
+# --- rows without a return ---
+
+
+def part(rows: int = 4000) -> np.ndarray:
+    """(N, 3) points of a ball, some 300 away."""
+    points = np.random.default_rng(7).normal(size=(rows, 3))
+    return points / np.linalg.norm(points, axis=1, keepdims=True) * 20 + [0, 0, 300]
+
+
+@pytest.mark.parametrize("value", [0.0, -9999.0, -32768.0, 1e10, 12.5])
+@pytest.mark.parametrize("name", ["a.npy", "a.xyz", "a.ply", "a.pcd", ""])
+def test_a_point_that_a_mass_of_rows_holds_is_no_surface(tmp_path: Path, value: float, name: str) -> None:
+    points = part()
+    gone = np.random.default_rng(8).random(4000) < 0.2
+    points[gone] = value
+    if name.endswith(".npy"):
+        cloud = read_cloud(put(tmp_path, npy(points), name))
+    elif name.endswith(".xyz"):
+        cloud = read_cloud(put(tmp_path, lines(points, " "), name))
+    elif name:
+        rows = lines(points, " ")
+        header = {
+            "a.ply": "ply\nformat ascii 1.0\nelement vertex 4000\nproperty float x\nproperty float y\n"
+            "property float z\nend_header\n",
+            "a.pcd": "FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nWIDTH 4000\nHEIGHT 1\nDATA ascii\n",
+        }[name]
+        cloud = read_cloud(put(tmp_path, header + rows, name))
+    else:
+        cloud = as_cloud(points)
+    assert cloud.dropped == gone.sum()
+    assert cloud.valid_rows().tolist() == np.flatnonzero(~gone).tolist()
+    assert "no return, left out" in cloud.notes[0]
+
+
+def test_what_was_left_out_is_told_with_the_scores() -> None:
+    points = part()
+    points[:500] = 0
+    cloud = as_cloud(points)
+    found = Detection(0.5, cloud.to_rows(torch.zeros(len(cloud))), cloud, notes=("few points",))
+    assert found.notes == ("500 of 4,000 rows hold one point, (0, 0, 0): no return, left out", "few points")
+    assert replace(found, object_score=0.1).notes == found.notes
+
+
+def test_three_zeros_are_kept_and_told() -> None:
+    points = part(40_000)
+    points[[5, 70, 900]] = 0
+    cloud = as_cloud(points)
+    assert (cloud.dropped, cloud.notes) == (0, ("3 of 40,000 rows hold one point, (0, 0, 0): kept",))
+    assert as_cloud(part()).notes == ()
+    assert len(as_cloud(np.zeros((500, 3)))) == 500
+
+
+@pytest.mark.parametrize("height", [0.0, -9999.0, -32768.0, 1e10, 65535.0])
+def test_a_height_far_from_the_others_is_no_return_in_organised_scans(height: float) -> None:
+    scan = sheet()
+    gone = np.random.default_rng(8).random((30, 120)) < 0.2
+    scan[gone, 2] = height
+    cloud = as_cloud(scan)
+    assert cloud.dropped == gone.sum()
+    assert "far from the others" in cloud.notes[0]
+
+
+def test_a_flat_ground_is_no_missing_return() -> None:
+    scan = sheet()
+    scan[..., 2] -= 299
+    scan[:10, :, 2] = 0
+    assert as_cloud(scan).dropped == 0
+    step = sheet()
+    step[..., 2] = np.where(step[..., 0] < 60, 0, 50)
+    assert as_cloud(step).dropped == 0
+    plate = part()
+    plate[:800, 2] = 0  # a list of points: its base
+    assert as_cloud(plate).dropped == 0
+    plate[:800, 2] = -9999
+    assert as_cloud(plate).dropped == 800
 
 
 # --- both readers of rows ---

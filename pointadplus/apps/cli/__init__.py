@@ -15,6 +15,7 @@ from .evaluate import EvaluateOptions, evaluate_on
 from .folders import FolderOptions, calibrate_on, score_folder
 from .options import (
     CalibrationFile,
+    Columns,
     EngineName,
     Files,
     Threshold,
@@ -24,6 +25,7 @@ from .options import (
     of_folders,
     of_regions,
     result,
+    split_columns,
 )
 from .output import (
     check_outputs,
@@ -78,6 +80,7 @@ def score(
     points: Annotated[Path | None, result(help="Write each cloud with its scores as PLY here.")] = None,
     report: Annotated[Path | None, result(help="Write an HTML report; of a folder, of its 20 highest.")] = None,
     profile: Annotated[bool, result("--profile", help="Print each stage's share of the time.")] = False,
+    columns: Columns = None,
     regions: Annotated[bool, of_regions("--regions", help="Measure regions, into the JSON lines.")] = False,
     regions_csv: Annotated[Path | None, of_regions(help="Write a table of the regions, a row each.")] = None,
     regions_ply: Annotated[Path | None, of_regions(help="Write each cloud, painted by region, as PLY here.")] = None,
@@ -101,8 +104,8 @@ def score(
     with reported_errors():
         options.check(files, out)
     if watch or any(file.is_dir() for file in files):
-        if len(files) != 1 or out is None or points or profile:
-            message = "a folder is scored alone, into --out, without --points and --profile"
+        if len(files) != 1 or out is None or points or profile or columns:
+            message = "a folder is scored alone, into --out, without --points, --profile and --columns"
             typer.echo(f"error: {message}", err=True)
             raise typer.Exit(2)
         with reported_errors():
@@ -112,9 +115,10 @@ def score(
         if folder is not None:
             refuse_overwriting(files, folder, option)
     with reported_errors():
+        named = split_columns(columns)
         check_outputs(files=[out, report, regions_csv], folders=[points, regions_ply])
         detector = _calibrated(weights, calibration)
-        good = score_files(detector, files, wanted, FileOptions(out, points, report, profile))
+        good = score_files(detector, files, wanted, FileOptions(out, points, report, profile, named))
     if not good:
         raise typer.Exit(1)
 
