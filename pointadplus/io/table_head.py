@@ -82,7 +82,7 @@ def find_table(data: bytes, named: bool = False) -> Head:
 def _line_ends(data: bytes) -> Iterator[tuple[int, int]]:
     start = 0
     for _ in range(LINES + _SAMPLE):
-        if start >= len(data):
+        if start >= min(len(data), 4 * _LONGEST):
             return
         end = data.find(b"\n", start) + 1 or len(data)
         if end - start > _LONGEST:

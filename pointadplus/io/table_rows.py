@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from array import array
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from .dialects import COMMENTS, MISSING, Dialect, as_text
 from .table_head import Head
 
 _FOOTER = 20  # lines after the last row, at most
+_PART = 1 << 20  # bytes
 
 
 def read_rows(data: bytes, head: Head) -> np.ndarray:
@@ -47,29 +49,43 @@ def _plain_rows(data: bytes, head: Head) -> np.ndarray | None:
         data, start = _neat(data[start:]), 0
     import pandas
 
-    stream = io.BytesIO(data)
-    stream.seek(start)
-    try:
-        table = pandas.read_csv(
-            stream,
-            sep=mark,
-            header=None,
-            dtype=np.float64,
-            decimal=head.dialect.decimal,
-            na_values=_spellings(),
-            skipinitialspace=mark != " " and data.find(f"{mark} ".encode(), start) >= 0,
-            quoting=csv.QUOTE_NONE,
-            encoding="latin-1",
-        ).to_numpy()
-    except Exception:  # a word, a row too long, a comment: the careful reader finds which
-        return None
-    plain = table.shape[1] == head.width and data.count(mark.encode(), start) == len(table) * (head.width - 1)
-    return table if plain else None
+    for words in ([], _spellings()):  # those that pandas knows do for most, and are looked up faster
+        stream = io.BytesIO(data)
+        stream.seek(start)
+        try:
+            table = pandas.read_csv(
+                stream,
+                sep=mark,
+                header=None,
+                dtype=np.float64,
+                decimal=head.dialect.decimal,
+                na_values=words,
+                skipinitialspace=mark != " " and data.find(b" ", start) >= 0,
+                quoting=csv.QUOTE_NONE,
+                encoding="latin-1",
+            ).to_numpy()
+        except ValueError:  # a word, a row too long, a comment: the careful reader finds which
+            continue
+        marks = sum(int(np.count_nonzero(part == ord(mark))) for part in _parts(data, start))
+        return table if table.shape[1] == head.width and marks == len(table) * (head.width - 1) else None
+    return None
+
+
+def _parts(data: bytes, start: int) -> Iterator[np.ndarray]:
+    """The bytes from a place on in parts: a comparison of all at once would take as much memory again."""
+    view = np.frombuffer(data, np.uint8)
+    return (view[at : at + _PART] for at in range(start, len(view), _PART))
 
 
 def _is_neat(data: bytes, start: int) -> bool:
     """Whether one space, and nothing else, stands between any two cells."""
-    return not any(data.find(gap, start) >= 0 for gap in (b"  ", b"\t", b" \n", b"\n "))
+    last = False
+    for part in _parts(data, start):
+        white = (part == ord(" ")) | (part == ord("\n"))
+        if (last and white[0]) or (white[1:] & white[:-1]).any():
+            return False
+        last = bool(white[-1])
+    return data.find(b"\t", start) < 0
 
 
 def _neat(data: bytes) -> bytes:
