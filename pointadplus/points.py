@@ -83,7 +83,7 @@ def without_no_returns(points: np.ndarray, organised: bool) -> tuple[np.ndarray,
             if rows.sum() <= limit or not np.isfinite(height):
                 continue
             known = abs(height) in SENTINELS or abs(height) >= _HUGE
-            if (organised or known) and _is_far(points[:, 2], height, gone):
+            if (organised or known) and _is_far(points[:, 2], float(height), gone):
                 gone |= rows
                 notes.append(f"{told(rows, f'z = {height:g}, far from the others')}: no return, left out")
             elif organised and height == 0:

@@ -18,7 +18,7 @@ def from_columns(table: np.ndarray) -> RawCloud:
     ignored. Where four columns may hold colours and an intensity in either order, colours are left out, and told.
     """
     notes: tuple[str, ...] = ()
-    if _is_index(table):
+    if is_index(table):
         table = table[:, 1:]
     found: dict[str, np.ndarray] = {}
     at, width = 3, min(table.shape[1], 10)
@@ -42,7 +42,8 @@ def from_columns(table: np.ndarray) -> RawCloud:
     return RawCloud(table[:, :3], found.get("normals"), found.get("colors"), notes=notes)
 
 
-def _is_index(table: np.ndarray) -> bool:
+def is_index(table: np.ndarray) -> bool:
+    """Whether the first of more than three columns counts the rows, from 0 or 1 on."""
     first = table[:, 0]
     return table.shape[1] > 3 and len(first) > 2 and first[0] in (0, 1) and bool((np.diff(first) == 1).all())
 

@@ -75,8 +75,9 @@ def find_table(data: bytes, named: bool = False) -> Head:
     texts = [text for _, text in lines]
     first, dialect = _first_row(texts)
     width = dialect.width(texts[first])
-    names, units = _names(texts[:first], dialect, width, named)
-    return Head(lines[first][0], first + 1, dialect, width, names, units, tuple(texts[:first]))
+    above, first = texts[:first], first + _is_numbered(texts[first : first + _SAMPLE], dialect)
+    names, units = _names(above, dialect, width, named)
+    return Head(lines[first][0], first + 1, dialect, width, names, units, tuple(above))
 
 
 def _line_ends(data: bytes) -> Iterator[tuple[int, int]]:
@@ -120,6 +121,16 @@ def _first_row(texts: list[str]) -> tuple[int, Dialect]:
     )
 
 
+def _is_numbered(rows: list[str], dialect: Dialect) -> bool:
+    """Whether the first row counts the columns, 0, 1, 2 and so on, as pandas writes it above a table without names."""
+    cells = dialect.cells(rows[0])
+    index = not cells[0]  # above which nothing stands
+    following = [dialect.cells(row) for row in rows[1:] if dialect.width(row)]
+    if cells[index:] != [str(number) for number in range(len(cells) - index)] or not following:
+        return False
+    return index or all(dialect.decimal in cell for row in following for cell in row)
+
+
 def _names(texts: list[str], dialect: Dialect, width: int, named: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names and units above a table, the nearest; a line of words in the place of names has to name coordinates."""
     units: tuple[str, ...] = ()
@@ -145,7 +156,7 @@ def _names(texts: list[str], dialect: Dialect, width: int, named: bool) -> tuple
             return tuple(fitting), units
         if comment:
             known = 0 if fitting is None else sum(field(name) is not None for name in fitting)
-            if known > 1 or (known and dialect.mark != " "):
+            if known > 1 or (dialect.mark != " " and _looks_named(body, [], dialect, width)):
                 raise _without_coordinates(text)
         elif plain is None:
             plain = text[:80]

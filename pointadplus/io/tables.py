@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import CloudReadError
 from .column_names import HINT, chosen, places, unit
-from .columns import WIDEST, from_columns
+from .columns import WIDEST, from_columns, is_index
 from .dialects import plain_bytes
 from .formats import RawCloud, from_fields
 from .table_head import Head, find_table
@@ -33,6 +33,8 @@ def read_text(data: bytes, columns: Mapping[str, int | str] | None = None) -> Ra
         found = chosen(columns, head.names, width)
     elif head.names:
         found = places(head.names, width) or {}
+        if len(head.names) == width - 1 and is_index(table):  # above which no name stands
+            found = {name: at + 1 for name, at in (places(head.names, width - 1) or {}).items()}
     elif (pitch := head.pitch("x") or head.pitch("y")) and width > 9:
         return _heights(table, head.pitch("x") or pitch, head.pitch("y") or pitch, head.pitch("z"))
     elif width > WIDEST:

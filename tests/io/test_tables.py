@@ -60,6 +60,10 @@ NAMES = {
     "map": ("Easting,Northing,Elevation", (POINTS,)),
     "heights beside z": ("height,X,Y,Z", (INDEX, POINTS)),
     "nominal beside": ("X nominal,Y nominal,Z nominal,X,Y,Z", (POINTS + 1, POINTS)),
+    "comment with fields": ("%time,field.x,field.y,field.z", (TIME, POINTS)),
+    "index without a name": (",x,y,z", (INDEX, POINTS)),
+    "nominal and actual": ("Nominal X,Nominal Y,Nominal Z,Actual X,Actual Y,Actual Z", (POINTS + 1, POINTS)),
+    "other words": ("X-Koordinate,Y-Koordinate,Z-Koordinate", (POINTS,)),
     "deviations": ("dX,dY,dZ,x,y,z", (POINTS + 1, POINTS)),
 }
 
@@ -79,6 +83,7 @@ def test_columns_go_by_their_names(kind: str) -> None:
         ("// Point ID X Y Z", lines(np.hstack([INDEX + 7, POINTS]), " ")),
         ("x, y, z", lines(POINTS, " ")),
         ("# x y z deviation to nominal", lines(np.hstack([POINTS, INDEX]), " ")),
+        ("   x    y    z", lines(np.hstack([INDEX, POINTS]), "  ")),
         ("# t x y z", lines(np.hstack([TIME, POINTS]), "  ")),
     ],
 )
@@ -114,6 +119,7 @@ def test_what_a_name_means(name: str, meant: str | None) -> None:
     [
         ("a,b,c\n1,2,3\n4,5,6\n", "names no coordinates"),
         ("time,u,v,w\n1,2,3,4\n4,5,6,7\n", "names no coordinates"),
+        ("# time,u,v,w\n1,2,3,4\n4,5,6,7\n", "names no coordinates"),
         ("# time,r,g,b\n1,2,3,4\n4,5,6,7\n", "names no coordinates"),
         ("x y intensity\n1 2 3\n4 5 6\n", "names no coordinates"),
         ("x,y,z,x,y,z\n1,2,3,4,5,6\n1,2,3,4,5,6\n", "coordinates twice"),
@@ -225,6 +231,14 @@ DIALECTS: dict[str, str | bytes] = {
 @pytest.mark.parametrize("kind", DIALECTS)
 def test_dialects(kind: str) -> None:
     assert np.array_equal(read(DIALECTS[kind]).points, POINTS)
+
+
+def test_a_row_that_numbers_the_columns_is_no_point() -> None:
+    text = "".join(f"{x:f},{y:f},{z:f}\n" for x, y, z in POINTS)
+    assert np.array_equal(read("0,1,2\n" + text).points, POINTS)
+    indexed = "".join(f"{at},{x:g},{y:g},{z:g}\n" for at, (x, y, z) in enumerate(POINTS.round()))
+    assert np.array_equal(read(",0,1,2\n" + indexed).points, POINTS.round())
+    assert len(read("0 1 2\n1 2 3\n0.5 1 4\n").points) == 3
 
 
 def test_whole_numbers_before_decimal_commas() -> None:
