@@ -74,7 +74,7 @@ def read_tiff(data: bytes) -> RawCloud:
         count = len(tiff.pages)
     if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
         array = np.moveaxis(array, 0, 2)  # planar storage
-    if array.ndim == 2:
+    if array.ndim == 2 and array.shape[1] != 3:
         found = (
             f"{array.shape} {array.dtype}, the first of {count} pages" if count > 1 else f"{array.shape} {array.dtype}"
         )

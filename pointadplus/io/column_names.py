@@ -17,8 +17,9 @@ _ALONE |= {name: _CHANNELS[name] for name in _CHANNELS if name not in _AXES} | {
 _NORMAL = {"n", "norm", "normal", "normals", "normale"}
 _COLOR = {"color", "colors", "colour", "colours", "rgb", "rgba", "diffuse"}
 _PLACE = {
-    "actual", "axis", "cartesian", "coord", "coordinate", "coordinates", "coords", "double", "field", "float", "koordinate",
-    "location", "measured", "p", "point", "points", "pos", "position", "pt", "value", "vertex", "world", "xyz",
+    "actual", "axis", "cartesian", "coord", "coordinate", "coordinates", "coords", "double", "field", "float",
+    "koordinate", "location", "measured", "p", "point", "points", "pos", "position", "pt", "value", "vertex", "world",
+    "xyz",
 }  # fmt: skip
 #: Millimetres in each unit of length.
 UNITS: dict[str, float] = dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1.0)
