@@ -58,10 +58,27 @@ def originals(folder: Path) -> dict[str, bytes]:
     (folder / "mesh.gltf").write_bytes(_embedded_gltf(ball))
     np.savez_compressed(folder / "own.npz", points=points)
     (folder / "own.asc").write_bytes((folder / "own.xyz").read_bytes())
+    _write_tables(folder, points)
     picture = rng.normal(size=(20, 20, 3)).astype(np.float32)
     tifffile.imwrite(folder / "plain.tiff", picture, photometric="rgb")
     tifffile.imwrite(folder / "packed.tif", picture, photometric="rgb", compression="zlib")
+    tifffile.imwrite(folder / "pages.tiff", np.moveaxis(picture, 2, 0), photometric="minisblack")
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def _write_tables(folder: Path, points: np.ndarray) -> None:
+    """Text tables in other dialects, records, and an archive of three axes."""
+    rows = [[f"{value:.6g}" for value in row] for row in points.tolist()]
+    commas = "\n".join(";".join(row).replace(".", ",") for row in rows)
+    (folder / "commas.txt").write_bytes(f"Gerät: 7 µm\nX;Y;Z\n[mm];[mm];[mm]\n\n{commas}\nEnd\n".encode("latin-1"))
+    tabs = "\n".join("\t".join([str(at), *row]) for at, row in enumerate(rows))
+    (folder / "tabs.tsv").write_bytes(f"Point ID\tX [mm]\tY [mm]\tZ [mm]\n{tabs}\n".encode("utf-16"))
+    heights = "\n".join(",".join(row[2] for row in rows[at : at + 20]) for at in range(0, POINTS, 20))
+    (folder / "heights.csv").write_text(f"XRes=0.05\nYRes=0.05\n{heights}\n")
+    records = np.zeros(POINTS, [("t", "f8"), ("x", "f4"), ("y", "f4"), ("z", "f4"), ("normal", "f4", (3,))])
+    records["x"], records["y"], records["z"] = points.T
+    np.save(folder / "records.npy", records)
+    np.savez(folder / "axes.npz", **dict(zip("xyz", points.T, strict=True)))
 
 
 def _embedded_gltf(mesh: trimesh.Trimesh) -> bytes:

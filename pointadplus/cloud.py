@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .errors import CloudError
+from .points import check_grid, without_no_returns
 from .text import counted, html_table, named, rounded
 
 FAR = 16.0  # sizes from the origin beyond which float32 would round by more than a millionth of the cloud's size
@@ -52,6 +53,7 @@ class PointCloud:
         rows: (N,) int64, the row of the source that each point stood in; None means 0..N−1.
         source_size: rows of the source, dropped ones included; 0 means N.
         source: the file's path, or None.
+        notes: what was left out or kept on reading, in plain words; they go on into `Detection.notes`.
 
     Build one with `PointCloud.create`, which drops the points that are not finite and keeps count.
     """
@@ -65,6 +67,7 @@ class PointCloud:
     source_size: int = 0
     source: str | None = None
     offset: Float[Tensor, "3"] = field(default_factory=lambda: torch.zeros(3, dtype=torch.float64))
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         points = self.points
@@ -124,8 +127,11 @@ class PointCloud:
         grid: tuple[int, int] | None = None,
         viewpoint: Any = None,
         source: str | None = None,
+        notes: tuple[str, ...] = (),
     ) -> PointCloud:
-        """Build a cloud from anything array-like, dropping rows that are not finite.
+        """Build a cloud from anything array-like, dropping rows that are not finite, masked, or no return.
+
+        One value that a mass of rows holds is no return, see `without_no_returns`; `notes` tell of it.
 
         Coordinates that lie more than 16 of the cloud's sizes from the origin (a part in a plant's frame, a scan in
         UTM) are kept about an `offset`, so that none of their digits are lost.
@@ -136,20 +142,27 @@ class PointCloud:
             grid: (H, W) when `points` is a flattened organised scan.
             viewpoint: three numbers, where the sensor stood, or None; left out where they are not finite.
             source: where it came from, for messages and reports.
+            notes: what is to be told of it besides.
 
         Raises:
-            CloudError: wrong shape, no finite point, or attributes that do not fit.
+            CloudError: wrong shape, a photograph, a batch of clouds, no finite point, or attributes that do not fit.
         """
         where = source or "points"
         array = as_numbers(points, where)
         if array.ndim == 3 and array.shape[2] == 3:
+            check_grid(array, where)
             grid = (array.shape[0], array.shape[1])
             array = array.reshape(-1, 3)
         if array.ndim != 2 or array.shape[1] != 3:
             raise CloudError(
-                "points have the wrong shape", where=where, expected="(N, 3) or (H, W, 3)", found=array.shape
+                "points have the wrong shape",
+                where=where,
+                expected="(N, 3) or (H, W, 3)",
+                found=array.shape,
+                hint=_shape_hint(array.shape),
             )
         total = len(array)
+        array, left_out = without_no_returns(array, grid is not None)
         with np.errstate(over="ignore", invalid="ignore"):
             array, offset = near_the_origin(array)
         finite = np.isfinite(array).all(1)
@@ -183,6 +196,7 @@ class PointCloud:
             source_size=total,
             source=source,
             offset=torch.from_numpy(offset),
+            notes=(*notes, *left_out),
         )
 
     def __len__(self) -> int:
@@ -325,14 +339,25 @@ def _place(value: Any, where: str) -> Float[Tensor, "3"] | None:
     return torch.from_numpy(array) if np.isfinite(array).all() else None
 
 
+def _shape_hint(shape: tuple[int, ...]) -> str | None:
+    """What an array may be that is no list of points."""
+    if len(shape) == 2 and shape[0] == 3:
+        return "the coordinates stand in rows: give its transpose"
+    if len(shape) == 2 and shape[1] > 12:
+        return "an image of depths or heights needs its camera or its pitch: give points"
+    return "planes: move the first axis to the end" if len(shape) == 3 and shape[0] == 3 else None
+
+
 def as_numbers(value: Any, where: str) -> np.ndarray:
-    """An array of real numbers, of any shape, from anything array-like.
+    """An array of real numbers, of any shape, from anything array-like; NaN where a NumPy mask hides one.
 
     Raises:
         CloudError: it holds something else; the error says `where`.
     """
     if isinstance(value, Tensor):
         value = value.detach().cpu().numpy()
+    if isinstance(value, np.ma.MaskedArray):
+        value = np.ma.filled(value.astype(np.float64), np.nan) if value.dtype.kind in "fiub" else value
     try:
         array = np.asarray(value)
     except ValueError as error:

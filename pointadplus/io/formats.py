@@ -38,6 +38,7 @@ class RawCloud:
         grid: (H, W) of an organised scan whose points are flattened, or None.
         faces: (F, 3) int64 rows of `points`, or None.
         viewpoint: (3,), where the sensor stood, or None.
+        notes: what is to be told of the reading, see `PointCloud`.
     """
 
     points: np.ndarray
@@ -46,6 +47,7 @@ class RawCloud:
     grid: tuple[int, int] | None = None
     faces: np.ndarray | None = None
     viewpoint: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 def most_inflated(packed: int | None = None) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,18 +12,21 @@ import numpy as np
 
 from ..cloud import PointCloud
 from ..config import check_range
-from ..errors import CloudError, CloudReadError
+from ..errors import CloudError, CloudReadError, ConfigError
+from .arrays import read_npy, read_npz, read_tiff
+from .column_names import check_columns
 from .formats import MAX_INFLATED, RawCloud, inflating_at_most
 from .meshes import read_off, read_scene
 from .objects import from_object
 from .pcd import read_pcd
 from .ply import read_ply
 from .sampling import to_cloud
-from .tables import read_npy, read_npz, read_text, read_tiff
+from .tables import read_text
 
 _Built = TypeVar("_Built")
 _BYTES_A_POINT = 256  # that a compressed file may unpack to: 32 doubles, more than scanners write
 
+_TEXTS = (".xyz", ".txt", ".csv", ".asc", ".tsv")
 _READERS: dict[str, Callable[[bytes], RawCloud]] = {
     ".pcd": read_pcd,
     ".ply": read_ply,
@@ -30,7 +34,7 @@ _READERS: dict[str, Callable[[bytes], RawCloud]] = {
     ".npy": read_npy,
     ".npz": read_npz,
     **dict.fromkeys((".tif", ".tiff"), read_tiff),
-    **dict.fromkeys((".xyz", ".txt", ".csv", ".asc"), read_text),
+    **dict.fromkeys(_TEXTS, read_text),
 }
 _SCENES = (".stl", ".obj", ".glb", ".gltf")
 
@@ -39,14 +43,22 @@ READABLE = tuple(sorted((*_READERS, *_SCENES)))
 
 
 def read_cloud(
-    path: str | os.PathLike[str], *, points: int = 100_000, seed: int = 0, max_points: int | None = None
+    path: str | os.PathLike[str],
+    *,
+    points: int = 100_000,
+    seed: int = 0,
+    max_points: int | None = None,
+    columns: Mapping[str, int | str] | None = None,
 ) -> PointCloud:
     """Read a scan, or sample a mesh.
 
     Clouds: PCD (ascii, binary, compressed; organised scans keep their grid), PLY (ascii, binary), text tables (XYZ,
-    TXT, CSV, ASC), NPY, NPZ, TIFF (with tifffile). Meshes: PLY with faces, OBJ, STL, OFF, GLB, GLTF. The extension
-    decides. In tables without names, columns after x, y, z are told apart by their values: normals have unit length.
-    Rows that are not finite are dropped and counted (`PointCloud.rows`). Coordinates stay in the file's unit and frame.
+    TXT, CSV, TSV, ASC), NPY, NPZ, TIFF (with tifffile). Meshes: PLY with faces, OBJ, STL, OFF, GLB, GLTF. The extension
+    decides. Columns of a text table go by their names, whatever their case, unit and punctuation; without names, those
+    after x, y, z are told apart by their values: normals have unit length, and a first column that counts the rows is
+    an index. A matrix of heights is an organised scan where the lines above it name its pitch, such as `XRes=0.05`.
+    Rows that are not finite, have a coordinate missing or are no return are dropped and counted (`PointCloud.rows`,
+    `PointCloud.notes`). Coordinates stay in the file's unit and frame.
 
     Args:
         path: the file.
@@ -54,15 +66,20 @@ def read_cloud(
         seed: of that sampling.
         max_points: refuse a file of more rows, or of more vertices, and a compressed one that unpacks to more than 256
             bytes for each of them; None means what memory holds.
+        columns: of a text table, by field, x, y and z at least, and nx, ny, nz, red, green, blue: numbers from 1, or
+            names of its header, such as `{"x": 3, "y": 4, "z": 5}`; None leaves it to the header.
 
     Raises:
-        CloudReadError: missing, unreadable, empty, truncated, malformed, absurd or too large a file, or an unknown
-            extension.
-        ConfigError: `points` or `max_points` below 1.
+        CloudReadError: missing, unreadable, empty, truncated, malformed, absurd or too large a file, an unknown
+            extension, or a text table in which no coordinates are found.
+        ConfigError: `points` or `max_points` below 1, or `columns` without x, y or z, or for another kind of file.
     """
     check_range(points, "[1, ∞)", "points")
     if max_points is not None:
         check_range(max_points, "[1, ∞)", "max_points")
+    named = check_columns(columns)
+    if named is not None and Path(path).suffix.lower() not in _TEXTS:
+        raise ConfigError("only text tables have columns", where=path, expected=", ".join(_TEXTS), found="columns")
 
     def build(raw: RawCloud, source: str) -> PointCloud:
         rows = raw.points.size // 3
@@ -71,7 +88,7 @@ def read_cloud(
         return to_cloud(raw, points, seed, source)
 
     with inflating_at_most(MAX_INFLATED if max_points is None else max_points * _BYTES_A_POINT):
-        return read_file(path, READABLE, build)
+        return read_file(path, READABLE, build, partial(read_text, columns=named) if named else None)
 
 
 def as_cloud(source: Any) -> PointCloud:
@@ -94,7 +111,10 @@ def as_cloud(source: Any) -> PointCloud:
 
 
 def read_file(
-    path: str | os.PathLike[str], extensions: Sequence[str], build: Callable[[RawCloud, str], _Built]
+    path: str | os.PathLike[str],
+    extensions: Sequence[str],
+    build: Callable[[RawCloud, str], _Built],
+    reader: Callable[[bytes], RawCloud] | None = None,
 ) -> _Built:
     """What `build` makes of a file's content and of its path, which serves as the source.
 
@@ -102,6 +122,7 @@ def read_file(
         path: the file.
         extensions: those that it may have, in lower case.
         build: may raise anything that means that the file does not hold what is asked for.
+        reader: in place of that of the extension.
 
     Raises:
         CloudReadError: missing, unreadable, empty, truncated, malformed or absurd file, or another extension.
@@ -115,7 +136,9 @@ def read_file(
     data = _read_bytes(path)
     try:
         with np.errstate(invalid="ignore", over="ignore"):  # numbers that are none; such rows are dropped and counted
-            return build(read_scene(data, path) if suffix in _SCENES else _READERS[suffix](data), str(path))
+            if suffix in _SCENES:
+                return build(read_scene(data, path), str(path))
+            return build((reader or _READERS[suffix])(data), str(path))
     except CloudError as error:
         # Readers see bytes only; the file's name is added here.
         raise CloudReadError(

@@ -20,6 +20,7 @@ def to_cloud(raw: RawCloud, points: int, seed: int, source: str | None) -> Point
         grid=raw.grid,
         viewpoint=raw.viewpoint,
         source=source,
+        notes=raw.notes,
     )
 
 

@@ -1,113 +1,75 @@
-"""Plain tables and arrays of points: text, NumPy files and TIFF scans."""
+"""Text tables: XYZ, TXT, ASC, CSV and TSV, by the names of their columns where they have any."""
 
 from __future__ import annotations
 
-import io
-import math
-import zipfile
+from collections.abc import Mapping
 
 import numpy as np
 
-from ..errors import CloudReadError, install_command
-from .formats import RawCloud, check_blank, check_bytes, from_fields, most_inflated, text_table, unit_colors
+from ..errors import CloudReadError
+from .column_names import HINT, chosen, places, unit
+from .columns import WIDEST, from_columns, is_index
+from .dialects import plain_bytes
+from .formats import RawCloud, from_fields
+from .table_head import Head, find_table
+from .table_rows import read_rows
 
 
-def read_text(data: bytes) -> RawCloud:
-    """XYZ, TXT, ASC and CSV: one row a line; comma, semicolon, tab or spaces; a header line is optional."""
-    text = data.decode("utf-8-sig")
-    names: list[str] = []
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start) + 1 or len(text)
-        line = text[start:end].strip()
-        body = line.lstrip("#/ ")
-        delimiter = next((mark for mark in ",;" if mark in body), None)
-        tokens = [token.strip(' "\t') for token in body.split(delimiter)]
-        if line and line == body and all(map(_is_number, tokens)):
-            break
-        if line == body and names:
-            raise CloudReadError("not a table of numbers", expected="numbers after one header line", found=line[:80])
-        if any(tokens) and (line == body or "x" in body.lower()):
-            names = [token.lower() for token in tokens]
-        start = end
-    table = text_table(text[start:], delimiter=delimiter)
-    if len(names) == table.shape[1] and {"x", "y", "z"} <= set(names):
-        return from_fields(dict(zip(names, table.T, strict=True)))
-    return _from_array(table)
+def read_text(data: bytes, columns: Mapping[str, int | str] | None = None) -> RawCloud:
+    """A table of points, or a matrix of heights whose pitch the lines above it name.
 
+    Args:
+        data: the file's content.
+        columns: of the fields, as `check_columns` gives them; None means by the header, or by place without one.
 
-def read_npy(data: bytes) -> RawCloud:
-    """NPY: (N, C ≥ 3) or organised (H, W, 3). The header is checked against the bytes before the array is made."""
-    stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-    shape, fortran, dtype = read_header(stream)
-    if dtype.kind not in "fiu" or min(shape, default=0) < 0:
-        raise CloudReadError("not an array of numbers", expected="real numbers", found=f"{dtype} {shape}")
-    rest = memoryview(data)[stream.tell() :]
-    size = math.prod(shape) * dtype.itemsize
-    check_bytes(size, len(rest), "array")
-    check_blank(rest[size:], "array")
-    array = np.frombuffer(rest, dtype, math.prod(shape))
-    return _from_array(array.reshape(shape, order="F" if fortran else "C"))
-
-
-def read_npz(data: bytes) -> RawCloud:
-    """NPZ: the array `points`, or the only one."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
-        entry = entries.get("points") or (next(iter(entries.values())) if len(entries) == 1 else None)
-        if entry is None:
-            raise CloudReadError("which array?", expected="`points`, or one array", found=", ".join(entries)[:200])
-        check_bytes(entry.file_size, most_inflated(len(data)), "archive")
-        return read_npy(archive.read(entry))
-
-
-def read_tiff(data: bytes) -> RawCloud:
-    """TIFF: an organised (H, W, 3) scan; a pixel of exactly (0, 0, 0) is no return, as in MVTec 3D-AD."""
-    try:
-        import tifffile  # pyright: ignore[reportMissingImports] - optional
-    except ImportError as error:
-        raise CloudReadError("TIFF needs the package tifffile", hint=install_command("tiff")) from error
-    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        page = tiff.pages[0]
-        check_bytes(math.prod(page.shape) * page.dtype.itemsize, most_inflated(len(data)), "image")
-        array = page.asarray()
-    if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
-        array = np.moveaxis(array, 0, 2)  # planar storage
-    raw = _from_array(array.astype(np.float64))
-    return RawCloud(np.where((raw.points == 0).all(-1, keepdims=True), np.nan, raw.points))
-
-
-def _from_columns(table: np.ndarray) -> RawCloud:
-    """Points from (N, C ≥ 3) unnamed columns.
-
-    After x, y, z, each three columns are normals if all have unit length, colours if all lie in [0, 1] or [0, 255],
-    and are ignored otherwise; one or two columns left over are a label or an intensity, and ignored.
+    Raises:
+        CloudReadError: no table, a row that does not fit the others, or columns that cannot be told.
     """
-    found: dict[str, np.ndarray] = {}
-    for start in range(3, min(table.shape[1], 9) - 2, 3):
-        triple = table[:, start : start + 3].astype(np.float64)
-        known = triple[np.isfinite(triple).all(1)]
-        length = np.linalg.norm(known, axis=1)
-        if len(known) and np.abs(length - 1)[length > 0].max(initial=0) < 0.01 and length.any():
-            found.setdefault("normals", triple)
-        elif len(known) and known.min() >= 0 and known.max() <= 255:
-            found.setdefault("colors", unit_colors(triple))
-    return RawCloud(table[:, :3], found.get("normals"), found.get("colors"))
+    data = plain_bytes(data)
+    head = find_table(data, named=columns is not None)
+    table = read_rows(data, head)
+    width = table.shape[1]
+    if columns is not None:
+        found = chosen(columns, head.names, width)
+    elif head.names:
+        found = places(head.names, width) or {}
+        if len(head.names) == width - 1 and is_index(table):  # above which no name stands
+            found = {name: at + 1 for name, at in (places(head.names, width - 1) or {}).items()}
+    elif (pitch := head.pitch("x") or head.pitch("y")) and width > 9:
+        return _heights(table, head.pitch("x") or pitch, head.pitch("y") or pitch, head.pitch("z"))
+    elif width > WIDEST:
+        raise CloudReadError(
+            f"a table of {width} columns without names is no list of points",
+            expected="columns x, y, z, or a matrix of heights with its pitch above it, such as XRes=0.05",
+            found=f"{len(table)} rows of {width}",
+            hint=HINT,
+        )
+    else:
+        return from_columns(table)
+    if not {"x", "y", "z"} <= set(found) or max(found.values()) >= width:
+        raise CloudReadError("the header does not fit the columns", found=", ".join(head.names)[:200], hint=HINT)
+    fields = {name: table[:, at] for name, at in found.items()}
+    return from_fields(fields | _in_one_unit(fields, found, head))
 
 
-def _from_array(array: np.ndarray) -> RawCloud:
-    if array.ndim == 3 and array.shape[2] == 3:
-        return RawCloud(array)
-    if array.ndim == 2 and array.shape[1] >= 3:
-        return _from_columns(array)
-    raise CloudReadError("the array has the wrong shape", expected="(N, 3 or more) or (H, W, 3)", found=array.shape)
+def _in_one_unit(fields: Mapping[str, np.ndarray], found: Mapping[str, int], head: Head) -> dict[str, np.ndarray]:
+    """Coordinates in the unit of x, where the header tells that of each and they differ."""
+    told = [row for row in (head.names, head.units) if len(row) > max(found.values())]
+    cells = [next((size for row in told if (size := unit(row[found[axis]]))), 0.0) for axis in "xyz"]
+    if not all(cells) or len(set(cells)) == 1:
+        return {}
+    return {axis: fields[axis] * (cell / cells[0]) for axis, cell in zip("xyz", cells, strict=True)}
 
 
-def _is_number(token: str) -> bool:
-    try:
-        float(token)
-    except ValueError:
-        return False
-    return True
+def _heights(table: np.ndarray, across: float, along: float, step: float | None) -> RawCloud:
+    """(H, W, 3) from a matrix of heights, seen from above: x goes along a row, y from row to row."""
+    known = table[np.isfinite(table)]
+    told = f"a matrix of heights, {across:g} apart in a row and {along:g} between rows, as the lines above it say"
+    if step is not None and step != 1 and (known == np.rint(known)).all():
+        table, told = table * step, f"{told}; heights are whole numbers, times {step:g}"
+        known = known * step
+    rows, columns = np.indices(table.shape)
+    points = np.stack([columns * across, rows * along, table], -1)
+    size = max(table.shape[1] * across, table.shape[0] * along)
+    top = float(known.max(initial=0.0)) + 10 * size if known.max(initial=0.0) < 1e9 else np.nan
+    return RawCloud(points, viewpoint=np.array([points[..., 0].mean(), points[..., 1].mean(), top]), notes=(told,))

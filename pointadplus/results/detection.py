@@ -33,7 +33,8 @@ class Detection:
         layers: named (N,) maps of the parts that were joined, for instance `rendering` and `geometry`.
         seconds: time spent in each stage.
         calibration: what the decision rests on, or None if the detector was not calibrated.
-        notes: what the scan does not show, in plain words; empty where the method has nothing to say.
+        notes: what the scan does not show, in plain words, after what its reading told (`PointCloud.notes`); empty
+            where there is nothing to say.
         measurable: False where the scan cannot be judged, and `notes` say why: there is no verdict then.
     """
 
@@ -47,6 +48,7 @@ class Detection:
     measurable: bool = True
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "notes", tuple(dict.fromkeys((*self.cloud.notes, *self.notes))))
         valid = self.valid_scores
         if len(self.point_scores) != self.cloud.source_size or not (
             torch.isfinite(valid).all() and valid.ge(0).all() and valid.le(1).all()

@@ -151,6 +151,21 @@ def test_report_and_profile(scans: Path, tmp_path: Path) -> None:
     assert total == ["total", "2.00", "s"]
 
 
+def test_columns_of_a_table_can_be_named(tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("t,across,along,up\n9,0,0,0\n9,1,0,0.25\n9,0,1,0.5\n")
+    refused = run("score", table)
+    assert refused.code == 1 and "--columns x=3,y=4,z=5" in refused.err
+    for columns in ("x=2,y=3,z=4", "x=across,y=along,z=Up", " X=2, y=along, z=4"):
+        result = run("score", table, "--columns", columns)
+        assert (result.code, result.out) == (0, f"{table}\t0.5000\n")
+    for wrong in ("x=2,y=3", "2,3,4", "x=,y=3,z=4", "x=0,y=1,z=2", "x=1,y=2,z=3,w=4"):
+        result = run("score", table, "--columns", wrong)
+        assert (result.code, result.out) == (1, "") and "columns" in result.err
+    result = run("score", tmp_path, "--out", tmp_path / "out", "--columns", "x=2,y=3,z=4")
+    assert result.code == 2 and "--columns" in result.err
+
+
 def test_unwritable_outputs_are_one_line(scans: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for option in ("--out", "--report"):

@@ -188,13 +188,14 @@ CLOUDS: dict[str, bytes] = {
     "intensity.asc": rows(np.column_stack([POINTS, np.arange(24)]), "\t"),
     "colors.txt": b"// X Y Z R G B\n" + rows(np.column_stack([POINTS, COLORS])),
     "semicolon.txt": rows(np.column_stack([POINTS, NORMALS]), ";"),
+    "header.tsv": b"label\tz\ty\tx\n" + rows(np.column_stack([np.arange(24), POINTS[:, ::-1]]), "\t"),
     "header.csv": b"label,z,y,x\n" + rows(np.column_stack([np.arange(24), POINTS[:, ::-1]]), ","),
     "float32.npy": npy(POINTS.astype(np.float32)),
     "colors.npy": npy(np.column_stack([POINTS, COLORS / 255])),
     "only.npz": npz(scan=POINTS),
     "named.npz": npz(labels=np.zeros(24), points=POINTS),
 }
-TEXTS = {name for name in CLOUDS if name.startswith("ascii") or name.endswith((".xyz", ".asc", ".txt", ".csv"))}
+TEXTS = {name for name in CLOUDS if name.startswith("ascii") or name.endswith((".xyz", ".asc", ".txt", ".csv", ".tsv"))}
 MESHES: dict[str, bytes] = {
     "ascii.ply": ply("ascii", faces=FACES.tolist()),
     "little.ply": ply("binary_little_endian", faces=FACES.tolist()),

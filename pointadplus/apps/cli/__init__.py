@@ -15,6 +15,7 @@ from .evaluate import EvaluateOptions, evaluate_on
 from .folders import FolderOptions, calibrate_on, score_folder
 from .options import (
     CalibrationFile,
+    Columns,
     EngineName,
     Files,
     Threshold,
@@ -24,6 +25,7 @@ from .options import (
     of_folders,
     of_regions,
     result,
+    split_columns,
 )
 from .output import (
     check_outputs,
@@ -81,6 +83,7 @@ def score(
     exit_code: Annotated[
         bool, result("--exit-code", help="Exit with 3 if a file is anomalous, else with 4 if one is not measurable.")
     ] = False,
+    columns: Columns = None,
     regions: Annotated[bool, of_regions("--regions", help="Measure regions, into the JSON lines.")] = False,
     regions_csv: Annotated[Path | None, of_regions(help="Write a table of the regions, a row each.")] = None,
     regions_ply: Annotated[Path | None, of_regions(help="Write each cloud, painted by region, as PLY here.")] = None,
@@ -106,8 +109,8 @@ def score(
     with reported_errors():
         options.check(files, out)
     if watch or any(file.is_dir() for file in files):
-        if len(files) != 1 or out is None or points or profile or exit_code:
-            message = "a folder is scored alone, into --out, without --points, --profile and --exit-code"
+        if len(files) != 1 or out is None or points or profile or columns or exit_code:
+            message = "a folder is scored alone, into --out, without --points, --profile, --columns and --exit-code"
             typer.echo(f"error: {message}", err=True)
             raise typer.Exit(2)
         with reported_errors():
@@ -117,9 +120,10 @@ def score(
         if folder is not None:
             refuse_overwriting(files, folder, option)
     with reported_errors():
+        named = split_columns(columns)
         check_outputs(files=[out, report, regions_csv], folders=[points, regions_ply])
         detector = _calibrated(weights, calibration)
-        outcomes = score_files(detector, files, wanted, FileOptions(out, points, report, profile))
+        outcomes = score_files(detector, files, wanted, FileOptions(out, points, report, profile, named))
     if outcomes["failed"]:
         raise typer.Exit(1)
     if exit_code and (outcomes["anomalous"] or outcomes["not measurable"]):

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ...errors import ConfigError
+
 result, of_regions, of_decision, of_folders = (
     partial(typer.Option, rich_help_panel=panel)
     for panel in ("Results", "Regions", "Detector and decision", "Folders alone")
@@ -15,6 +17,9 @@ result, of_regions, of_decision, of_folders = (
 
 Files = Annotated[
     list[Path], typer.Argument(help="Clouds or meshes: pcd, ply, xyz, csv, npy, obj, stl, ...; or one folder of them.")
+]
+Columns = Annotated[
+    str | None, typer.Option(help="Of text tables, such as x=3,y=4,z=5: numbers from 1, or names of the header.")
 ]
 Weights = Annotated[str, of_decision("--weights", "--model", help="'embedded', or a file that `train` or `fit` wrote.")]
 CalibrationFile = Annotated[Path | None, of_decision(help="What `calibrate` wrote: p-values and verdicts.")]
@@ -26,3 +31,20 @@ EngineName = Annotated[
     str, of_folders(help="local, in this process; or ray, on the workers of a Ray, here or at RAY_ADDRESS.")
 ]
 Workers = Annotated[int | None, of_folders(min=1, help="Of --engine ray: processes; as many as CPUs if left out.")]
+
+
+def split_columns(text: str | None) -> dict[str, int | str] | None:
+    """The columns of `--columns`, as `read_cloud` takes them, or None.
+
+    Raises:
+        ConfigError: a part that is no NAME=COLUMN, an unknown name, or a coordinate left out.
+    """
+    if text is None:
+        return None
+    from ...io.column_names import check_columns
+
+    parts = [part.partition("=") for part in text.split(",")]
+    if not all(name.strip() and column.strip() for name, _, column in parts):
+        raise ConfigError("not columns", where="--columns", expected="x=3,y=4,z=5 and the like", found=text)
+    told = ((name.strip(), column.strip()) for name, _, column in parts)
+    return check_columns({name: int(at) if at.isascii() and at.isdigit() else at for name, at in told})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FileOptions:
-    """What is written of scored files: JSON lines, a folder of clouds, a report; and whether times are printed."""
+    """What is written of scored files: JSON lines, a folder of clouds, a report; and whether times are printed.
+
+    `columns` are those of text tables, see `read_cloud`.
+    """
 
     out: Path | None = None
     points: Path | None = None
     report: Path | None = None
     profile: bool = False
+    columns: Mapping[str, int | str] | None = None
 
 
 def score_files(
@@ -37,6 +43,11 @@ def score_files(
         ConfigError: an output cannot be written, or words for regions cannot be given.
     """
     regions.check(detector, options.report)
+    read = None
+    if options.columns is not None:
+        from ...io import read_cloud
+
+        read = partial(read_cloud, columns=options.columns)
     shown: list[Detection] = []
     spent: dict[str, float] = defaultdict(float)
     found, outcomes = 0, Counter[str]()
@@ -47,7 +58,7 @@ def score_files(
     ):
         for file in progress.track(files, description="scoring"):
             try:
-                detection = detector.score(file)
+                detection = detector.score(file if read is None else read(file))
                 if options.points is not None:
                     write_scores(detection, options.points / f"{file.stem}.ply")
                 record = json_record(file, detection, region_records(detection, detector, regions, f"{file.stem}.ply"))

@@ -1,0 +1,113 @@
+"""What is taken for points: shapes that are none, and rows that stand where the scanner saw nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .errors import CloudError
+
+# Shares and counts are ours.
+SHARE, LEAST = 0.01, 50  # of the rows that hold one value: more are no surface
+SENTINELS = (9999.0, 99999.0, 32767.0, 32768.0)  # and whatever is 10⁹ or beyond, of either sign
+_HUGE = 1e9
+_SAMPLE = 4000  # rows among which a value that a mass of rows holds shows itself
+_FAR = 3.0  # times the range of the other heights
+_WIDE = 100  # points of a row, from which on a batch can be told from a grid
+
+
+def check_grid(points: np.ndarray, where: str) -> None:
+    """Refuse a photograph, and a batch of clouds, (B, N, 3), in the place of an organised scan, (H, W, 3).
+
+    In a scan neighbours along both axes lie near each other; in a batch, points of one number in two clouds do not, or
+    those that follow one another. What is not clear is let through.
+
+    Raises:
+        CloudError: it is one of them.
+    """
+    if points.dtype == np.uint8:
+        raise CloudError(
+            "a photograph is no scan", where=where, expected="(N, 3) or (H, W, 3) coordinates", found=points.shape
+        )
+    height, width = points.shape[:2]
+    if width < _WIDE or height < 2:
+        return
+    rng = np.random.default_rng(0)
+    row, column = rng.integers(0, height - 1, _SAMPLE), rng.integers(0, width - 1, _SAMPLE)
+    here, right, below = (points[row + i, column + j].astype(np.float64) for i, j in ((0, 0), (0, 1), (1, 0)))
+    other = rng.permutation(here)
+
+    def typical(there: np.ndarray) -> float:
+        known = np.isfinite(here).all(1) & np.isfinite(there).all(1) & here.any(1) & there.any(1)
+        distance = np.linalg.norm(here[known] - there[known], axis=1)
+        return float(np.median(distance)) if len(distance) > LEAST else 0.0
+
+    if typical(right) > 0.5 * typical(other) > 0 or (height >= 8 and typical(below) > 0.5 * typical(other) > 0):
+        raise CloudError(
+            "a batch of clouds is no organised scan: neighbours are as far apart as any two points",
+            where=where,
+            expected="one cloud, (N, 3), or (H, W, 3) with neighbours side by side",
+            found=points.shape,
+            hint="give the clouds one by one",
+        )
+
+
+def without_no_returns(points: np.ndarray, organised: bool) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(N, 3) points with NaN in rows that are no surface, and notes on them.
+
+    No surface is one point that more than a hundredth of the rows, and 50 at least, hold exactly; nor is a height that
+    so many rows of an organised scan hold, and which lies far outside the others; in a list of points such a height has
+    to be a scanner's word for no return: ±9999, ±32768, 10⁹ or more.
+    """
+    limit = max(LEAST, SHARE * len(points))
+    if len(points) <= limit or points.dtype.kind not in "fiu":
+        return points, ()
+    gone = np.zeros(len(points), bool)
+    notes: list[str] = []
+
+    def told(rows: np.ndarray, what: str) -> str:
+        return f"{int(rows.sum()):,} of {len(points):,} rows hold {what}"
+
+    sample = points[np.random.default_rng(0).integers(0, len(points), _SAMPLE)]
+    for value in _frequent(sample, np.zeros((1, 3))):
+        rows = (points == value).all(1)
+        count = int(rows.sum())
+        what = f"one point, ({', '.join(f'{number:g}' for number in value)})"
+        if count > limit and count < len(points):
+            gone |= rows
+            notes.append(f"{told(rows, what)}: no return, left out")
+        elif not value.any() and 1 < count <= limit:
+            notes.append(f"{told(rows, what)}: kept")
+    with np.errstate(invalid="ignore", over="ignore"):
+        for (height,) in _frequent(sample[:, 2:]):
+            rows = (points[:, 2] == height) & ~gone
+            if rows.sum() <= limit or not np.isfinite(height):
+                continue
+            known = abs(height) in SENTINELS or abs(height) >= _HUGE
+            if (organised or known) and _is_far(points[:, 2], float(height), gone):
+                gone |= rows
+                notes.append(f"{told(rows, f'z = {height:g}, far from the others')}: no return, left out")
+            elif organised and height == 0:
+                notes.append(f"{told(rows, 'z = 0')}: kept")
+    if not gone.any():
+        return points, tuple(notes)
+    points = points.astype(np.float64) if points.dtype.kind in "iu" else points.copy()
+    points[gone] = np.nan
+    return points, tuple(notes)
+
+
+def _frequent(sample: np.ndarray, always: np.ndarray | None = None) -> np.ndarray:
+    """Rows that stand in a sample of `_SAMPLE` several times, as a hundredth of all surely does; and some others."""
+    rows, counts = np.unique(sample[np.isfinite(sample).all(1)], axis=0, return_counts=True)
+    found = rows[np.argsort(-counts)][: int((counts > _SAMPLE * SHARE / 4).sum())]
+    return found if always is None else np.unique(np.concatenate([found, always.astype(found.dtype)]), axis=0)
+
+
+def _is_far(heights: np.ndarray, height: float, gone: np.ndarray) -> bool:
+    """Whether a height lies outside the others by some times their range; others that are few values say nothing."""
+    others = heights[np.isfinite(heights) & ~gone & (heights != height) & (np.abs(heights) < _HUGE)]
+    if len(others) < LEAST:
+        return False
+    others = others[:: max(1, len(others) // 100_000)].astype(np.float64)
+    low, high = np.percentile(others, (1, 99))
+    varied = len(np.unique(others)) > 0.1 * min(len(others), 1000)
+    return bool(varied and max(low - height, height - high) > _FAR * (high - low))
