@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,9 @@ from .meshes import read_off, read_scene
 from .objects import from_object
 from .pcd import read_pcd
 from .ply import read_ply
+from .ptx import read_pts, read_ptx
 from .sampling import to_cloud
+from .scanners import read_e57, read_las
 from .tables import read_npy, read_npz, read_text, read_tiff
 
 _Built = TypeVar("_Built")
@@ -29,13 +32,16 @@ _READERS: dict[str, Callable[[bytes], RawCloud]] = {
     ".off": read_off,
     ".npy": read_npy,
     ".npz": read_npz,
+    ".pts": read_pts,
+    **dict.fromkeys((".las", ".laz"), read_las),
     **dict.fromkeys((".tif", ".tiff"), read_tiff),
     **dict.fromkeys((".xyz", ".txt", ".csv", ".asc"), read_text),
 }
 _SCENES = (".stl", ".obj", ".glb", ".gltf")
+_SCANS: dict[str, Callable[[bytes, Path, int | None], RawCloud]] = {".e57": read_e57, ".ptx": read_ptx}
 
 #: Extensions that `read_cloud` reads.
-READABLE = tuple(sorted((*_READERS, *_SCENES)))
+READABLE = tuple(sorted((*_READERS, *_SCENES, *_SCANS)))
 
 
 def read_cloud(
@@ -106,7 +112,8 @@ def read_file(
     Raises:
         CloudReadError: missing, unreadable, empty, truncated, malformed or absurd file, or another extension.
     """
-    path = Path(path)
+    source = str(path)
+    path, number = _file_and_scan(Path(path))
     suffix = path.suffix.lower()
     if not path.exists():
         raise CloudReadError("no such file", where=path, expected="a file", found="nothing")
@@ -115,21 +122,36 @@ def read_file(
     data = _read_bytes(path)
     try:
         with np.errstate(invalid="ignore", over="ignore"):  # numbers that are none; such rows are dropped and counted
-            return build(read_scene(data, path) if suffix in _SCENES else _READERS[suffix](data), str(path))
+            return build(_read(data, path, number), source)
     except CloudError as error:
         # Readers see bytes only; the file's name is added here.
         raise CloudReadError(
-            error.what, where=path, expected=error.expected, found=error.found, hint=error.hint
+            error.what, where=source, expected=error.expected, found=error.found, hint=error.hint
         ) from error
     except Exception as error:
         # Parsers of hostile bytes fail in too many ways to list; each means that this file cannot be read.
         raise CloudReadError(
             f"not a readable {suffix} file",
-            where=path,
+            where=source,
             expected=f"a well-formed {suffix} file",
             found=f"{type(error).__name__}: {error}"[:300],
             hint="open it in another viewer, or export it again",
         ) from error
+
+
+def _file_and_scan(path: Path) -> tuple[Path, int | None]:
+    """The file, and the number behind `#`; a file that is really called so comes first."""
+    name, mark, number = path.name.rpartition("#")
+    if mark and re.fullmatch(r"[0-9]{1,9}", number) and Path(name).suffix.lower() in _SCANS and not path.exists():
+        return path.with_name(name), int(number)
+    return path, None
+
+
+def _read(data: bytes, path: Path, number: int | None) -> RawCloud:
+    suffix = path.suffix.lower()
+    if suffix in _SCANS:
+        return _SCANS[suffix](data, path, number)
+    return read_scene(data, path) if suffix in _SCENES else _READERS[suffix](data)
 
 
 def _read_bytes(path: Path) -> bytes:
