@@ -21,8 +21,10 @@ from collections import Counter
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import laspy
 import numpy as np
 import open3d
+import pye57
 import tifffile
 import trimesh
 from trimesh.exchange.gltf import export_gltf
@@ -61,7 +63,27 @@ def originals(folder: Path) -> dict[str, bytes]:
     picture = rng.normal(size=(20, 20, 3)).astype(np.float32)
     tifffile.imwrite(folder / "plain.tiff", picture, photometric="rgb")
     tifffile.imwrite(folder / "packed.tif", picture, photometric="rgb", compression="zlib")
+    _scanners(folder, points)
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def _scanners(folder: Path, points: np.ndarray) -> None:
+    """LAS, LAZ, E57 of two scans, and the same as PTX and PTS."""
+    las = laspy.create(point_format=7)
+    las.xyz = points
+    las.red = las.green = las.blue = np.arange(POINTS)
+    las.write(folder / "scan.las")
+    las.write(folder / "scan.laz")
+    state, colors = np.arange(POINTS, dtype=np.int8) % 3, np.arange(POINTS, dtype=np.uint8)
+    columns = {f"cartesian{axis}": points[:, i].astype(np.float64) for i, axis in enumerate("XYZ")}
+    columns |= {"cartesianInvalidState": state, "colorRed": colors, "colorGreen": colors, "colorBlue": colors}
+    with pye57.E57(str(folder / "scans.e57"), mode="w") as file:
+        file.write_scan_raw(columns)
+        file.write_scan_raw(columns, rotation=np.array([0, 0, 0, 1.0]), translation=np.array([1.0, 2, 3]))
+    lines = [f"{x:.4f} {y:.4f} {z:.4f} 0.5 255 0 51" for x, y, z in points.tolist()]
+    header = ["20", str(POINTS // 20), "1 2 3", "1 0 0", "0 1 0", "0 0 1", "1 0 0 0", "0 1 0 0", "0 0 1 0", "1 2 3 1"]
+    (folder / "scans.ptx").write_text("\n".join(2 * [*header, *lines, ""]))
+    (folder / "scan.pts").write_text("\n".join([str(POINTS), *lines, ""]))
 
 
 def _embedded_gltf(mesh: trimesh.Trimesh) -> bytes:
@@ -173,9 +195,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--formats", nargs="+", metavar="EXTENSION", help="only these, such as las e57")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         good = originals(Path(folder))
+    if arguments.formats:
+        good = {name: data for name, data in good.items() if Path(name).suffix[1:] in arguments.formats}
     found = read_in_children(arguments.files, arguments.seed, good)
     table: dict[str, Counter[str]] = {}
     for number, outcome, *_ in found:

@@ -13,6 +13,7 @@ import numpy as np
 from ..cloud import PointCloud
 from ..config import check_range
 from ..errors import CloudError, CloudReadError
+from .cad import read_iges, read_step
 from .formats import MAX_INFLATED, RawCloud, inflating_at_most
 from .meshes import read_off, read_scene
 from .objects import from_object
@@ -22,6 +23,8 @@ from .ptx import read_pts, read_ptx
 from .sampling import to_cloud
 from .scanners import read_e57, read_las
 from .tables import read_npy, read_npz, read_text, read_tiff
+from .threemf import read_3mf
+from .vtk import read_vtk, read_vtp
 
 _Built = TypeVar("_Built")
 _BYTES_A_POINT = 256  # that a compressed file may unpack to: 32 doubles, more than scanners write
@@ -33,6 +36,11 @@ _READERS: dict[str, Callable[[bytes], RawCloud]] = {
     ".npy": read_npy,
     ".npz": read_npz,
     ".pts": read_pts,
+    ".3mf": read_3mf,
+    ".vtk": read_vtk,
+    ".vtp": read_vtp,
+    **dict.fromkeys((".step", ".stp"), read_step),
+    **dict.fromkeys((".iges", ".igs"), read_iges),
     **dict.fromkeys((".las", ".laz"), read_las),
     **dict.fromkeys((".tif", ".tiff"), read_tiff),
     **dict.fromkeys((".xyz", ".txt", ".csv", ".asc"), read_text),

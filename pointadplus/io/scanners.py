@@ -17,6 +17,8 @@ _LOCAL = {
     "spherical": ("sphericalRange", "sphericalAzimuth", "sphericalElevation"),
 }
 _COLORS = ("colorRed", "colorGreen", "colorBlue")
+_LAYERS = {10: 9, 11: 1, 12: 2, 13: 1}  # of an item of a LAZ point (LASzip: POINT14, RGB14, RGBNIR14, WAVEPACKET14)
+_BYTES = 14  # BYTE14, a layer for each of its bytes
 _GRID = ("rowIndex", "columnIndex")
 
 
@@ -30,15 +32,15 @@ def read_las(data: bytes) -> RawCloud:
     check_bytes(227, len(data), "LAS header")
     check_bytes(54 * int.from_bytes(data[100:104], "little"), len(data), "LAS header")  # its records, one after another
     try:
-        with laspy.open(io.BytesIO(data), read_evlrs=False) as reader:
+        with laspy.LasReader(io.BytesIO(data), read_evlrs=False) as reader:
             header = reader.header
             start, size = header.offset_to_point_data, header.point_count * header.point_format.size
             if header.are_points_compressed:
                 check_bytes(size, most_inflated(len(data)), "LAZ")
-                _check_chunks(data, start)
+                _check_chunks(data, start, header.vlrs.get("LasZipVlr")[0].record_data)
             else:
                 check_bytes(start + size, len(data), "LAS")
-            rows = reader.read_points(-1)
+            rows: Any = reader.read_points(-1)
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # of Rust, which is no Exception
             raise
@@ -52,14 +54,28 @@ def read_las(data: bytes) -> RawCloud:
     return RawCloud(points, colors=unit_colors(colors) if colors is not None and colors.any() else None)
 
 
-def _check_chunks(data: bytes, start: int) -> None:
-    """A LAZ begins with the place of its chunk table, whose count a reader obeys."""
+def _check_chunks(data: bytes, start: int, laszip: bytes) -> None:
+    """The chunks of a LAZ and the layers in them have sizes in front, which a reader allocates before it looks."""
+    import lazrs  # pyright: ignore[reportMissingImports] - optional
+
     table = int.from_bytes(data[start : start + 8], "little", signed=True)
     if table == -1:  # written to a stream: the place stands at the end
         table = int.from_bytes(data[-8:], "little", signed=True)
-    if not 0 < table <= len(data) - 8:
+    if not start < table <= len(data) - 8:
         raise CloudReadError("the LAZ is truncated", expected="a chunk table within the file", found=f"at {table}")
     check_bytes(int.from_bytes(data[table + 4 : table + 8], "little"), len(data), "LAZ's chunk table")
+    stream = io.BytesIO(data)
+    stream.seek(start)
+    chunks = [size for _, size in lazrs.read_chunk_table(stream, lazrs.LazVlr(laszip))]
+    check_bytes(start + 8 + sum(chunks), len(data), "LAZ")
+    items = np.frombuffer(laszip, "<u2", 3 * int.from_bytes(laszip[32:34], "little"), 34).reshape(-1, 3).astype(int)
+    layers = sum(size if kind == _BYTES else _LAYERS.get(kind, 0) for kind, size, _ in items.tolist())
+    at = start + 8
+    for chunk in chunks if layers else ():
+        head = int(items[:, 1].sum()) + 4  # the first point, and the number of points
+        sizes = np.frombuffer(data, "<u4", layers, at + head)
+        check_bytes(head + 4 * layers + int(sizes.sum(dtype=np.uint64)), chunk, "LAZ's chunk")
+        at += chunk
 
 
 def read_e57(data: bytes, path: Path, number: int | None = None) -> RawCloud:
@@ -69,7 +85,7 @@ def read_e57(data: bytes, path: Path, number: int | None = None) -> RawCloud:
     fill its rows and columns, one after another, keeps that grid.
     """
     try:
-        from pye57 import libe57  # pyright: ignore[reportMissingImports] - optional
+        from pye57 import libe57  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue] - optional
     except ImportError as error:
         raise CloudReadError("E57 needs the package pye57", hint=install_command("scanners")) from error
     file = libe57.ImageFile(str(path), "r")
