@@ -24,7 +24,8 @@ from .sampling import to_cloud
 from .scanners import read_e57, read_las
 from .tables import read_npy, read_npz, read_text, read_tiff
 from .threemf import read_3mf
-from .vtk import read_vtk, read_vtp
+from .vtk import read_vtk
+from .vtp import read_vtp
 
 _Built = TypeVar("_Built")
 _BYTES_A_POINT = 256  # that a compressed file may unpack to: 32 doubles, more than scanners write

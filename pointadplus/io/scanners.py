@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def read_las(data: bytes) -> RawCloud:
     check_bytes(54 * int.from_bytes(data[100:104], "little"), len(data), "LAS header")  # its records, one after another
     try:
         with laspy.LasReader(io.BytesIO(data), read_evlrs=False) as reader:
-            header = reader.header
+            header: Any = reader.header
             start, size = header.offset_to_point_data, header.point_count * header.point_format.size
             if header.are_points_compressed:
                 check_bytes(size, most_inflated(len(data)), "LAZ")
@@ -56,8 +57,7 @@ def read_las(data: bytes) -> RawCloud:
 
 def _check_chunks(data: bytes, start: int, laszip: bytes) -> None:
     """The chunks of a LAZ and the layers in them have sizes in front, which a reader allocates before it looks."""
-    import lazrs  # pyright: ignore[reportMissingImports] - optional
-
+    lazrs: Any = import_module("lazrs")
     table = int.from_bytes(data[start : start + 8], "little", signed=True)
     if table == -1:  # written to a stream: the place stands at the end
         table = int.from_bytes(data[-8:], "little", signed=True)
