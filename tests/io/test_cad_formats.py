@@ -14,10 +14,19 @@ from pointadplus.errors import CloudReadError
 from pointadplus.io import cad, read_cloud
 from pointadplus.io.formats import RawCloud, inflating_at_most
 from pointadplus.io.reading import READABLE, read_file
-
 from tests.io.cad_files import (
-    CORNERS, FACES, INCH, METRE, MILLIMETRE, VTK_ASCII, iges_patch, mesh_3mf, model_3mf, package_3mf, step_solid,
-)  # fmt: skip
+    CORNERS,
+    FACES,
+    INCH,
+    METRE,
+    MILLIMETRE,
+    VTK_ASCII,
+    iges_patch,
+    mesh_3mf,
+    model_3mf,
+    package_3mf,
+    step_solid,
+)
 
 VOLUME = 5.0  # of the tetrahedron, 2 · 3 · 5 / 6
 
@@ -267,7 +276,8 @@ def stripped(ball: Any) -> Any:
 
 VTP = """<VTKFile type="PolyData"><PolyData>{}</PolyData></VTKFile>"""
 PIECE = """<Piece NumberOfPoints="3" NumberOfPolys="1">
-<Points><DataArray type="Float64" NumberOfComponents="3" format="ascii">5800000.0625 0 0 1 0 0 0 1 {}</DataArray></Points>
+<Points><DataArray type="Float64" NumberOfComponents="3" format="ascii">
+5800000.0625 0 0 1 0 0 0 1 {}</DataArray></Points>
 <Polys><DataArray type="Int64" Name="connectivity" format="ascii">0 1 2</DataArray>
 <DataArray type="Int64" Name="offsets" format="ascii">3</DataArray></Polys></Piece>"""
 
