@@ -59,12 +59,15 @@ def read_cloud(
     """Read a scan, or sample a mesh.
 
     Clouds: PCD (ascii, binary, compressed; organised scans keep their grid), PLY (ascii, binary), text tables (XYZ,
-    TXT, CSV, ASC), NPY, NPZ, TIFF (with tifffile). Meshes: PLY with faces, OBJ, STL, OFF, GLB, GLTF. The extension
-    decides. In tables without names, columns after x, y, z are told apart by their values: normals have unit length.
-    Rows that are not finite are dropped and counted (`PointCloud.rows`). Coordinates stay in the file's unit and frame.
+    TXT, CSV, ASC), NPY, NPZ, TIFF (with tifffile), LAS, LAZ, E57 (with the extra `scanners`), PTX, PTS. Meshes: PLY
+    with faces, OBJ, STL, OFF, GLB, GLTF, 3MF, VTK and VTP (polydata; without faces they are clouds), STEP and IGES
+    (with the extra `scanners`; tessellated). The extension decides. In tables without names, columns after x, y, z are
+    told apart by their values: normals have unit length. Rows that are not finite are dropped and counted
+    (`PointCloud.rows`), and so are withheld points of LAS, invalid ones of E57 and (0, 0, 0) of PTX. Coordinates stay
+    in the file's unit and frame. All scans of an E57 or PTX are one cloud; `file.e57#2` is the second of them alone.
 
     Args:
-        path: the file.
+        path: the file, with `#` and a number from 1 behind it for one scan of an E57 or PTX.
         points: points to sample from a mesh, evenly by area; clouds are read whole.
         seed: of that sampling.
         max_points: refuse a file of more rows, or of more vertices, and a compressed one that unpacks to more than 256

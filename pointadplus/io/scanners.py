@@ -109,8 +109,11 @@ def _pose(header: Any) -> tuple[np.ndarray, np.ndarray]:
         return np.array([header[path].value() for path in paths] if header.isDefined(paths[0]) else default, np.float64)
 
     w, x, y, z = values("rotation", "wxyz", (1.0, 0.0, 0.0, 0.0))
+    length = w * w + x * x + y * y + z * z
+    if not 0 < length < np.inf:
+        raise CloudReadError("a pose turns by no quaternion", expected="a finite one that is not 0", found=(w, x, y, z))
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    rotation = np.eye(3) + 2 / (w * w + x * x + y * y + z * z) * (w * cross + cross @ cross)
+    rotation = np.eye(3) + 2 / length * (w * cross + cross @ cross)
     return rotation, values("translation", "xyz", (0.0, 0.0, 0.0))
 
 

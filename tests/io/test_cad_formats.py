@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pointadplus.errors import CloudReadError
-from pointadplus.io import cad, read_cloud
+from pointadplus.io import cad, read_cloud, read_mesh
 from pointadplus.io.formats import RawCloud, inflating_at_most
 from pointadplus.io.reading import READABLE, read_file
 from tests.io.cad_files import (
@@ -70,6 +70,13 @@ def test_iges_comes_out_in_the_unit_of_the_file(tmp_path: Path, flag: int, name:
     found = raw(path)
     np.testing.assert_allclose(found.points.max(0), [2, 3, 0], rtol=1e-6)
     np.testing.assert_allclose(found.points.min(0), 0, atol=1e-6)
+
+
+def test_step_is_a_mesh_too(tmp_path: Path) -> None:
+    pytest.importorskip("cascadio")
+    (tmp_path / "part.step").write_text(step_solid())
+    mesh = read_mesh(tmp_path / "part.step")
+    assert len(mesh) == 4 and mesh.vertices.max().item() == pytest.approx(5, rel=1e-6)
 
 
 def test_step_that_cannot_be_meant_is_refused(tmp_path: Path) -> None:

@@ -259,6 +259,8 @@ def test_e57_damaged_or_asking_for_too_much_is_refused(tmp_path: Path) -> None:
         refused(path)
     path.write_bytes(data[:2000] + b"\xff" + data[2001:])
     refused(path)  # a page's checksum
+    write_e57(path, {"fields": xyz(LOCAL), "pose": ((0, 0, 0, 0), (1, 2, 3))})
+    refused(path, "no quaternion")
     write_e57(path, {"fields": rgb(LOCAL, double)})
     refused(path, "no coordinates")
 
