@@ -14,6 +14,7 @@ from ..cloud import PointCloud
 from ..config import check_range
 from ..errors import CloudError, CloudReadError
 from .cad import read_iges, read_step
+from .depth import DEPTH, read_depth
 from .formats import MAX_INFLATED, RawCloud, inflating_at_most
 from .meshes import read_off, read_scene
 from .objects import from_object
@@ -49,7 +50,7 @@ _READERS: dict[str, Callable[[bytes], RawCloud]] = {
 _SCENES = (".stl", ".obj", ".glb", ".gltf")
 _SCANS: dict[str, Callable[[bytes, Path, int | None], RawCloud]] = {".e57": read_e57, ".ptx": read_ptx}
 
-#: Extensions that `read_cloud` reads.
+#: Extensions that `read_cloud` reads and folders are searched for; a PNG it reads only where it is named.
 READABLE = tuple(sorted((*_READERS, *_SCENES, *_SCANS)))
 
 
@@ -64,7 +65,9 @@ def read_cloud(
     (with the extra `scanners`; tessellated). The extension decides. In tables without names, columns after x, y, z are
     told apart by their values: normals have unit length. Rows that are not finite are dropped and counted
     (`PointCloud.rows`), and so are withheld points of LAS, invalid ones of E57 and (0, 0, 0) of PTX. Coordinates stay
-    in the file's unit and frame. All scans of an E57 or PTX are one cloud; `file.e57#2` is the second of them alone.
+    in the file's unit and frame. A PNG is a depth image: `scan.json` beside `scan.png` tells fx, fy, cx, cy in pixels
+    and `depth_scale`, and without it the image is refused. All scans of an E57 or PTX are one cloud; `file.e57#2` is
+    the second of them alone.
 
     Args:
         path: the file, with `#` and a number from 1 behind it for one scan of an E57 or PTX.
@@ -89,7 +92,7 @@ def read_cloud(
         return to_cloud(raw, points, seed, source)
 
     with inflating_at_most(MAX_INFLATED if max_points is None else max_points * _BYTES_A_POINT):
-        return read_file(path, READABLE, build)
+        return read_file(path, (*READABLE, *DEPTH), build)
 
 
 def as_cloud(source: Any) -> PointCloud:
@@ -163,6 +166,8 @@ def _read(data: bytes, path: Path, number: int | None) -> RawCloud:
     suffix = path.suffix.lower()
     if suffix in _SCANS:
         return _SCANS[suffix](data, path, number)
+    if suffix in DEPTH:
+        return read_depth(data, path)
     return read_scene(data, path) if suffix in _SCENES else _READERS[suffix](data)
 
 
