@@ -68,6 +68,19 @@ def test_las_is_read_in_double_with_colours_and_without_what_is_withheld(
     assert cloud.rows.tolist() == np.flatnonzero(~withheld).tolist()
 
 
+@pytest.mark.parametrize("form", [1, 6, 8])
+def test_a_laz_of_several_chunks_and_of_more_fields(tmp_path: Path, form: int) -> None:
+    points = np.random.default_rng(4).random((110_000, 3)) + 5e5  # a chunk holds 50,000
+    header = laspy.LasHeader(point_format=form)
+    header.scales, header.offsets = np.full(3, 1e-4), np.full(3, 5e5)
+    header.add_extra_dims([laspy.ExtraBytesParams("amplitude", "f4"), laspy.ExtraBytesParams("kind", "u1")])
+    las = laspy.LasData(header)
+    las.xyz = points
+    las.amplitude, las.kind = points[:, 0], np.arange(len(points)) % 200
+    las.write(tmp_path / "scan.laz")
+    assert np.abs(raw(tmp_path / "scan.laz").points - points).max() <= 0.51e-4
+
+
 def test_las_colours_of_eight_bits_and_none_at_all(tmp_path: Path) -> None:
     write_las(tmp_path / "eight.las", FAR, red=np.full(300, 255), green=np.full(300, 51), blue=np.zeros(300))
     colors = raw(tmp_path / "eight.las").colors
