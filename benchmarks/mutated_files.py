@@ -2,7 +2,8 @@
 
 A child process reads, so that a crash is seen and passed over. Memory is the peak of the resident set over a read, as
 the kernel counts it (Linux). Ends with exit code 1 where a file crashed the reader, raised what is not the package's,
-took more than two seconds, or more memory than four times its size and 64 MB.
+took more than two seconds (thirty where a process of its own converts), or more memory than four times its size and
+64 MB.
 
 python benchmarks/mutated_files.py --files 40000 --seed 0
 """
@@ -15,24 +16,31 @@ import multiprocessing
 import platform
 import random
 import re
+import runpy
 import tempfile
 import time
 from collections import Counter
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import laspy
 import numpy as np
 import open3d
+import pye57
 import tifffile
 import trimesh
 from trimesh.exchange.gltf import export_gltf
 from trimesh.exchange.stl import export_stl_ascii
+from vtkmodules.vtkFiltersSources import vtkSphereSource
+from vtkmodules.vtkIOLegacy import vtkPolyDataWriter
+from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
 
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import PointADPlusError
 from pointadplus.io import read_cloud, write_cloud
 
 SECONDS = 2.0
+CONVERTED, CONVERTED_SECONDS = (".step", ".igs"), 30.0
 BYTES = 64 * 2**20  # and four times the file's size
 POINTS = 400
 OUTCOMES = ("cloud", "typed error", "other error", "crash", "slow", "large")
@@ -63,7 +71,51 @@ def originals(folder: Path) -> dict[str, bytes]:
     tifffile.imwrite(folder / "plain.tiff", picture, photometric="rgb")
     tifffile.imwrite(folder / "packed.tif", picture, photometric="rgb", compression="zlib")
     tifffile.imwrite(folder / "pages.tiff", np.moveaxis(picture, 2, 0), photometric="minisblack")
+    _scanners(folder, points)
+    _cad(folder)
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def _scanners(folder: Path, points: np.ndarray) -> None:
+    """LAS, LAZ, E57 of two scans, and the same as PTX and PTS."""
+    las = laspy.create(point_format=7)
+    las.xyz = points
+    las.red = las.green = las.blue = np.arange(POINTS)
+    las.write(folder / "scan.las")
+    las.write(folder / "scan.laz")
+    state, colors = np.arange(POINTS, dtype=np.int8) % 3, np.arange(POINTS, dtype=np.uint8)
+    columns = {f"cartesian{axis}": points[:, i].astype(np.float64) for i, axis in enumerate("XYZ")}
+    columns |= {"cartesianInvalidState": state, "colorRed": colors, "colorGreen": colors, "colorBlue": colors}
+    with pye57.E57(str(folder / "scans.e57"), mode="w") as file:
+        file.write_scan_raw(columns)
+        file.write_scan_raw(columns, rotation=np.array([0, 0, 0, 1.0]), translation=np.array([1.0, 2, 3]))
+    lines = [f"{x:.4f} {y:.4f} {z:.4f} 0.5 255 0 51" for x, y, z in points.tolist()]
+    header = ["20", str(POINTS // 20), "1 2 3", "1 0 0", "0 1 0", "0 0 1", "1 0 0 0", "0 1 0 0", "0 0 1 0", "1 2 3 1"]
+    (folder / "scans.ptx").write_text("\n".join(2 * [*header, *lines, ""]))
+    (folder / "scan.pts").write_text("\n".join([str(POINTS), *lines, ""]))
+
+
+def _cad(folder: Path) -> None:
+    """STEP, IGES and 3MF as the tests write them; VTK's files as VTK does."""
+    made = runpy.run_path(str(Path(__file__).parents[1] / "tests" / "io" / "cad_files.py"))
+    (folder / "part.step").write_text(made["step_solid"]())
+    (folder / "part.igs").write_text(made["iges_patch"](2, "MM"))
+    model = made["model_3mf"](f'<object id="1">{made["mesh_3mf"]()}</object>', '<item objectid="1"/>')
+    (folder / "part.3mf").write_bytes(made["package_3mf"](model))
+    (folder / "hand.vtk").write_text(made["VTK_ASCII"])
+    ball = vtkSphereSource()
+    for name, writer, options in (
+        ("binary.vtk", vtkPolyDataWriter(), {"FileType": 2}),
+        ("old.vtk", vtkPolyDataWriter(), {"FileVersion": 42}),
+        ("ascii.vtp", vtkXMLPolyDataWriter(), {"DataMode": 0}),
+        ("binary.vtp", vtkXMLPolyDataWriter(), {"DataMode": 1, "CompressorType": 0}),
+        ("appended.vtp", vtkXMLPolyDataWriter(), {"DataMode": 2, "EncodeAppendedData": 0}),
+    ):
+        writer.SetInputConnection(ball.GetOutputPort())
+        writer.SetFileName(str(folder / name))
+        for option, value in options.items():
+            getattr(writer, f"Set{option}")(value)
+        writer.Write()
 
 
 def _write_tables(folder: Path, points: np.ndarray) -> None:
@@ -146,7 +198,7 @@ def read_all(numbers: list[int], seed: int, good: dict[str, bytes], out: Connect
             except Exception as error:
                 outcome = f"other error: {type(error).__name__}: {error}"
             seconds, grown = time.perf_counter() - start, _resident("VmHWM") - before
-            if seconds > SECONDS:
+            if seconds > (CONVERTED_SECONDS if path.suffix in CONVERTED else SECONDS):
                 outcome = f"slow: {seconds:.1f} s"
             elif grown > 4 * len(data) + BYTES:
                 outcome = f"large: {grown / 2**20:.0f} MB"
@@ -190,9 +242,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--formats", nargs="+", metavar="EXTENSION", help="only these, such as las e57")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         good = originals(Path(folder))
+    if arguments.formats:
+        good = {name: data for name, data in good.items() if Path(name).suffix[1:] in arguments.formats}
     found = read_in_children(arguments.files, arguments.seed, good)
     table: dict[str, Counter[str]] = {}
     for number, outcome, *_ in found:

@@ -73,7 +73,7 @@ def test_a_plain_install_brings_what_is_imported_and_no_more(metadata: Message) 
     }
     assert "open3d" not in names and {"open-clip-torch", "torch", "torch-geometric"} <= names
     extras = set(metadata.get_all("Provides-Extra", []))
-    assert {"nominal", "numba", "plot", "ray", "serve", "tiff", "train"} <= extras
+    assert {"nominal", "numba", "plot", "ray", "scanners", "serve", "tiff", "train"} <= extras
 
 
 def test_the_wheel_holds_what_runs(wheel: zipfile.ZipFile) -> None:

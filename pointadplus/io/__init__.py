@@ -2,8 +2,8 @@
 
 `read_cloud`, `read_mesh`, `write_cloud`; `from_object`, `to_open3d`, `to_trimesh`; `as_cloud`, for whatever a user has.
 
-A reader of `tables`, `pcd`, `ply` or `meshes` turns bytes into the `RawCloud` of `formats`; `reading` guards it, and
-`sampling` makes a `PointCloud` of what it found.
+A reader of `tables`, `pcd`, `ply`, `meshes`, `scanners`, `ptx`, `threemf`, `cad`, `vtk`, `vtp` or `depth` turns bytes
+into the `RawCloud` of `formats`; `reading` guards it, and `sampling` makes a `PointCloud` of what it found.
 """
 
 from .exchange import to_open3d, to_trimesh

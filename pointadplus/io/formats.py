@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -37,7 +37,9 @@ class RawCloud:
         colors: one a point, in [0, 1], or None.
         grid: (H, W) of an organised scan whose points are flattened, or None.
         faces: (F, 3) int64 rows of `points`, or None.
-        viewpoint: (3,), where the sensor stood, or None.
+        viewpoint: (3,), where the sensor stood, or None; of one scan only.
+        eyes: (K, 3), where the sensor stood for each scan of a file that holds several, or None.
+        scan: (N,) int64 in [0, K), the scan that each point is of, where there are several; or None.
         notes: what is to be told of the reading, see `PointCloud`.
     """
 
@@ -48,6 +50,8 @@ class RawCloud:
     faces: np.ndarray | None = None
     viewpoint: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    eyes: np.ndarray | None = None
+    scan: np.ndarray | None = None
 
 
 def most_inflated(packed: int | None = None) -> int:
@@ -120,6 +124,30 @@ def unit_colors(colors: np.ndarray) -> np.ndarray:
     whole = colors.dtype.kind in "ui"
     scale = 65535.0 if whole and top > 255 else 255.0 if whole or top > 1 else 1.0
     return np.clip(colors / scale, 0.0, 1.0).astype(np.float32)
+
+
+def chosen(scans: int, number: int | None) -> list[int]:
+    """Which of a file's scans are wanted, from 0: all, or that of a number from 1."""
+    if not 1 <= (1 if number is None else number) <= scans:
+        raise CloudReadError("no such scan in the file", expected=f"scan 1 to {scans}", found=number)
+    return list(range(scans)) if number is None else [number - 1]
+
+
+def joined(scans: Sequence[RawCloud], eyes: np.ndarray, number: int | None) -> RawCloud:
+    """One cloud of the `chosen` scans; `eyes` are those of all the file's scans, (K, 3).
+
+    Where all of them are the origin they tell nothing: writers put it there that know of none.
+    """
+    known = bool(eyes.any())
+    if len(scans) == 1:
+        return replace(scans[0], viewpoint=eyes[(number or 1) - 1] if known else None)
+    colors = [scan.colors for scan in scans if scan.colors is not None]
+    return RawCloud(
+        np.concatenate([scan.points for scan in scans]),
+        colors=np.concatenate(colors) if len(colors) == len(scans) else None,
+        eyes=eyes if known else None,
+        scan=np.repeat(np.arange(len(scans)), [len(scan.points) for scan in scans]),
+    )
 
 
 def fan(polygons: np.ndarray | Sequence[Sequence[int]]) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,14 +15,21 @@ from ..cloud import PointCloud
 from ..config import check_range
 from ..errors import CloudError, CloudReadError, ConfigError
 from .arrays import read_npy, read_npz, read_tiff
+from .cad import read_iges, read_step
 from .column_names import check_columns
+from .depth import DEPTH, read_depth
 from .formats import MAX_INFLATED, RawCloud, inflating_at_most
 from .meshes import read_off, read_scene
 from .objects import from_object
 from .pcd import read_pcd
 from .ply import read_ply
+from .ptx import read_pts, read_ptx
 from .sampling import to_cloud
+from .scanners import read_e57, read_las
 from .tables import read_text
+from .threemf import read_3mf
+from .vtk import read_vtk
+from .vtp import read_vtp
 
 _Built = TypeVar("_Built")
 _BYTES_A_POINT = 256  # that a compressed file may unpack to: 32 doubles, more than scanners write
@@ -33,13 +41,21 @@ _READERS: dict[str, Callable[[bytes], RawCloud]] = {
     ".off": read_off,
     ".npy": read_npy,
     ".npz": read_npz,
+    ".pts": read_pts,
+    ".3mf": read_3mf,
+    ".vtk": read_vtk,
+    ".vtp": read_vtp,
+    **dict.fromkeys((".step", ".stp"), read_step),
+    **dict.fromkeys((".iges", ".igs"), read_iges),
+    **dict.fromkeys((".las", ".laz"), read_las),
     **dict.fromkeys((".tif", ".tiff"), read_tiff),
     **dict.fromkeys(_TEXTS, read_text),
 }
 _SCENES = (".stl", ".obj", ".glb", ".gltf")
+_SCANS: dict[str, Callable[[bytes, Path, int | None], RawCloud]] = {".e57": read_e57, ".ptx": read_ptx}
 
-#: Extensions that `read_cloud` reads.
-READABLE = tuple(sorted((*_READERS, *_SCENES)))
+#: Extensions that `read_cloud` reads and folders are searched for; a PNG it reads only where it is named.
+READABLE = tuple(sorted((*_READERS, *_SCENES, *_SCANS)))
 
 
 def read_cloud(
@@ -53,15 +69,21 @@ def read_cloud(
     """Read a scan, or sample a mesh.
 
     Clouds: PCD (ascii, binary, compressed; organised scans keep their grid), PLY (ascii, binary), text tables (XYZ,
-    TXT, CSV, TSV, ASC), NPY, NPZ, TIFF (with tifffile). Meshes: PLY with faces, OBJ, STL, OFF, GLB, GLTF. The extension
-    decides. Columns of a text table go by their names, whatever their case, unit and punctuation; without names, those
-    after x, y, z are told apart by their values: normals have unit length, and a first column that counts the rows is
-    an index. A matrix of heights is an organised scan where the lines above it name its pitch, such as `XRes=0.05`.
+    TXT, CSV, TSV, ASC), NPY, NPZ, TIFF (with tifffile), LAS, LAZ, E57 (with the extra `scanners`), PTX, PTS. Meshes:
+    PLY with faces, OBJ, STL, OFF, GLB, GLTF, 3MF, VTK and VTP (polydata; without faces they are clouds), STEP and IGES
+    (with the extra `scanners`; tessellated). The extension decides. Coordinates stay in the file's unit and frame.
+
     Rows that are not finite, have a coordinate missing or are no return are dropped and counted (`PointCloud.rows`,
-    `PointCloud.notes`). Coordinates stay in the file's unit and frame.
+    `PointCloud.notes`), and so are withheld points of LAS, invalid ones of E57 and (0, 0, 0) of PTX.
+
+    Columns of a text table go by their names, whatever their case, unit and punctuation; without names, those after x,
+    y, z are told apart by their values: normals have unit length, and a first column that counts the rows is an index.
+    A matrix of heights is an organised scan where the lines above it name its pitch, such as `XRes=0.05`. A PNG is a
+    depth image: `scan.json` beside `scan.png` tells fx, fy, cx, cy in pixels and `depth_scale`, and without it the
+    image is refused. All scans of an E57 or PTX are one cloud; `file.e57#2` is the second of them alone.
 
     Args:
-        path: the file.
+        path: the file, with `#` and a number from 1 behind it for one scan of an E57 or PTX.
         points: points to sample from a mesh, evenly by area; clouds are read whole.
         seed: of that sampling.
         max_points: refuse a file of more rows, or of more vertices, and a compressed one that unpacks to more than 256
@@ -88,7 +110,8 @@ def read_cloud(
         return to_cloud(raw, points, seed, source)
 
     with inflating_at_most(MAX_INFLATED if max_points is None else max_points * _BYTES_A_POINT):
-        return read_file(path, READABLE, build, partial(read_text, columns=named) if named else None)
+        reader = None if named is None else partial(read_text, columns=named)
+        return read_file(path, (*READABLE, *DEPTH), build, reader)
 
 
 def as_cloud(source: Any) -> PointCloud:
@@ -127,7 +150,8 @@ def read_file(
     Raises:
         CloudReadError: missing, unreadable, empty, truncated, malformed or absurd file, or another extension.
     """
-    path = Path(path)
+    source = str(path)
+    path, number = _file_and_scan(Path(path))
     suffix = path.suffix.lower()
     if not path.exists():
         raise CloudReadError("no such file", where=path, expected="a file", found="nothing")
@@ -136,23 +160,38 @@ def read_file(
     data = _read_bytes(path)
     try:
         with np.errstate(invalid="ignore", over="ignore"):  # numbers that are none; such rows are dropped and counted
-            if suffix in _SCENES:
-                return build(read_scene(data, path), str(path))
-            return build((reader or _READERS[suffix])(data), str(path))
+            return build(_read(data, path, number) if reader is None else reader(data), source)
     except CloudError as error:
         # Readers see bytes only; the file's name is added here.
         raise CloudReadError(
-            error.what, where=path, expected=error.expected, found=error.found, hint=error.hint
+            error.what, where=source, expected=error.expected, found=error.found, hint=error.hint
         ) from error
     except Exception as error:
         # Parsers of hostile bytes fail in too many ways to list; each means that this file cannot be read.
         raise CloudReadError(
             f"not a readable {suffix} file",
-            where=path,
+            where=source,
             expected=f"a well-formed {suffix} file",
             found=f"{type(error).__name__}: {error}"[:300],
             hint="open it in another viewer, or export it again",
         ) from error
+
+
+def _file_and_scan(path: Path) -> tuple[Path, int | None]:
+    """The file, and the number behind `#`; a file that is really called so comes first."""
+    name, mark, number = path.name.rpartition("#")
+    if mark and re.fullmatch(r"[0-9]{1,9}", number) and Path(name).suffix.lower() in _SCANS and not path.exists():
+        return path.with_name(name), int(number)
+    return path, None
+
+
+def _read(data: bytes, path: Path, number: int | None) -> RawCloud:
+    suffix = path.suffix.lower()
+    if suffix in _SCANS:
+        return _SCANS[suffix](data, path, number)
+    if suffix in DEPTH:
+        return read_depth(data, path)
+    return read_scene(data, path) if suffix in _SCENES else _READERS[suffix](data)
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -20,7 +20,9 @@ from .reading import read_file
 from .sampling import to_cloud, unit_normals
 
 #: Extensions that `read_mesh` reads.
-MESHES = (".glb", ".gltf", ".obj", ".off", ".ply", ".stl")
+MESHES = (
+    ".3mf", ".glb", ".gltf", ".iges", ".igs", ".obj", ".off", ".ply", ".step", ".stl", ".stp", ".vtk", ".vtp",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +143,8 @@ class TriangleMesh:
 
 
 def read_mesh(path: str | os.PathLike[str]) -> TriangleMesh:
-    """Read the triangles of a PLY, OBJ, STL, OFF, GLB or GLTF file; larger polygons are cut into fans.
+    """Read the triangles of a PLY, OBJ, STL, OFF, GLB, GLTF, 3MF, VTK or VTP file, or of a STEP or IGES file that is
+    tessellated; larger polygons are cut into fans.
 
     All that `read_cloud` says of meshes holds, but for vertices that are not finite: they make the file unreadable.
 

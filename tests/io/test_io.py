@@ -610,7 +610,7 @@ PCD_HEADER = "FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1\nWIDTH {0}\nHEIG
 PLY_HEADER = "ply\nformat {1} 1.0\nelement vertex {0}\n" + "".join(f"property float {a}\n" for a in "xyz")
 CASES: dict[str, tuple[str, bytes, str]] = {
     "empty": ("a.ply", b"", "empty"),
-    "unknown extension": ("a.las", b"LASF", "unknown extension"),
+    "unknown extension": ("a.fls", b"FARO", "unknown extension"),
     "pcd: no data line": ("a.pcd", b"FIELDS x y z\n", "DATA line"),
     "pcd: no fields": ("a.pcd", b"WIDTH 1\nDATA ascii\n0 0 0\n", "of one length"),
     "pcd: other lengths": (
@@ -760,6 +760,8 @@ def test_lzf_references_may_overlap() -> None:
 
 def test_every_readable_extension_is_tested() -> None:
     tested = {Path(name).suffix for name in (*CLOUDS, *MESHES)} | {".gltf", ".tiff", ".tif"}
+    tested |= {".las", ".laz", ".e57", ".ptx", ".pts"}  # in test_scanner_formats.py
+    tested |= {".3mf", ".step", ".stp", ".igs", ".iges", ".vtk", ".vtp"}  # in test_cad_formats.py
     assert tested == set(READABLE)
 
 
