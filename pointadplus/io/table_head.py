@@ -105,8 +105,9 @@ def _first_row(texts: list[str]) -> tuple[int, Dialect]:
             narrow = max(narrow, width)
             if width < 3:
                 continue
-            fits = [dialect.width(text) == width for text in sample[1:]]
-            if fits[0] if fits else single is None:
+            follows = len(sample) > 1 and dialect.width(sample[1]) == width
+            if follows or (len(sample) == 1 and single is None):
+                fits = [dialect.width(text) == width for text in sample[1:]]
                 best = max(best or (0, 0, dialect), (sum(fits), -DIALECTS.index(dialect), dialect), key=lambda b: b[:2])
             elif single is None:
                 single = at, dialect
@@ -171,6 +172,8 @@ def _splits(body: str, dialect: Dialect) -> Iterator[list[str]]:
     spaced = re.sub(r"\s+([\[(<{])", r"\1", body) if dialect.mark == " " else body  # a unit is no cell of its own
     for mark in dict.fromkeys((dialect.mark, ",", ";", "\t", " ")):
         cells = [cell.strip(' "') for cell in Dialect(mark).cells(spaced)]
+        if len(cells) > LINES:
+            continue  # no names of columns
         yield cells
         if len(cells) > 1 and not cells[-1]:
             yield cells[:-1]  # a mark at the end

@@ -27,8 +27,8 @@ def read_rows(data: bytes, head: Head) -> np.ndarray:
     if table is None:
         try:
             table = _careful_rows(data, head)
-        except CloudReadError:
-            if head.dialect.decimal == "," or head.dialect.mark == ",":
+        except CloudReadError as error:
+            if head.dialect.decimal == "," or head.dialect.mark == "," or "," not in str(error.found):
                 raise
             try:  # whole numbers come first, and decimal commas later
                 other = Dialect(head.dialect.mark, ",")
@@ -102,6 +102,7 @@ def _spellings() -> list[str]:
 def _careful_rows(data: bytes, head: Head) -> np.ndarray:
     dialect, width = head.dialect, head.width
     values, short, footer = array("d"), {}, 0
+    told = 0  # columns of which a row so far has held a value
     odd: CloudReadError | None = None
     empty = [float("nan")] * width
     stream = io.BytesIO(data)
@@ -123,6 +124,10 @@ def _careful_rows(data: bytes, head: Head) -> np.ndarray:
         if odd is not None:
             continue
         if len(row) > width and not all(value != value for value in row[width:]):
+            raise _other_width(number, line, len(row), width)
+        last = next((at for at in range(min(len(row), width), 0, -1) if row[at - 1] == row[at - 1]), 0)
+        told = max(told, last)
+        if len(row) < told:
             raise _other_width(number, line, len(row), width)
         if len(row) < width:
             short.setdefault(len(row), (number, line))
