@@ -50,6 +50,8 @@ class PointCloud:
         colors: (N, 3) float32 in [0, 1], or None.
         grid: (H, W) of the organised scan that the rows were read from, or None; H·W = `source_size`.
         viewpoint: (3,) float64, where the sensor stood, in the file's frame, as the file says; or None.
+        eyes: (K, 3) float64, the same of each of several scans that are one cloud, or None; `scan` says whose it is.
+        scan: (N,) int64 in [0, K), the scan that each point is of, where there are `eyes`; or None.
         rows: (N,) int64, the row of the source that each point stood in; None means 0..N−1.
         source_size: rows of the source, dropped ones included; 0 means N.
         source: the file's path, or None.
@@ -68,6 +70,8 @@ class PointCloud:
     source: str | None = None
     offset: Float[Tensor, "3"] = field(default_factory=lambda: torch.zeros(3, dtype=torch.float64))
     notes: tuple[str, ...] = ()
+    eyes: Float[Tensor, "k 3"] | None = None
+    scan: Int[Tensor, "n"] | None = None
 
     def __post_init__(self) -> None:
         points = self.points
@@ -107,6 +111,17 @@ class PointCloud:
                 expected=f"{len(points)} rows below source_size {self.source_size}",
                 found=f"{len(self.rows)} rows",
             )
+        if self.eyes is not None and (
+            self.scan is None
+            or len(self.scan) != len(points)
+            or not 0 <= self.scan.min() <= self.scan.max() < len(self.eyes)
+        ):
+            raise CloudError(
+                "each point has to be of one of the scans",
+                where="PointCloud.scan",
+                expected=f"{len(points)} numbers below {len(self.eyes)}",
+                found=None if self.scan is None else f"{len(self.scan)} numbers",
+            )
         if self.source_size == 0:
             object.__setattr__(self, "source_size", len(points))
         if self.grid is not None and self.grid[0] * self.grid[1] != self.source_size:
@@ -128,6 +143,8 @@ class PointCloud:
         viewpoint: Any = None,
         source: str | None = None,
         notes: tuple[str, ...] = (),
+        eyes: Any = None,
+        scan: Any = None,
     ) -> PointCloud:
         """Build a cloud from anything array-like, dropping rows that are not finite, masked, or no return.
 
@@ -143,6 +160,8 @@ class PointCloud:
             viewpoint: three numbers, where the sensor stood, or None; left out where they are not finite.
             source: where it came from, for messages and reports.
             notes: what is to be told of it besides.
+            eyes: (K, 3) where the sensor stood, of several scans that are one cloud, or None.
+            scan: (N,) integers, the scan that each row of `points` is of, where there are eyes.
 
         Raises:
             CloudError: wrong shape, a photograph, a batch of clouds, no finite point, or attributes that do not fit.
@@ -197,6 +216,8 @@ class PointCloud:
             source=source,
             offset=torch.from_numpy(offset),
             notes=(*notes, *left_out),
+            eyes=None if eyes is None else torch.from_numpy(as_numbers(eyes, where).astype(np.float64)),
+            scan=None if eyes is None else _whose(scan, total, where)[torch.from_numpy(finite)],
         )
 
     def __len__(self) -> int:
@@ -244,6 +265,12 @@ class PointCloud:
         inside = bool(((low <= -self.offset) & (high >= -self.offset)).all())
         return None if inside else -self.offset
 
+    def eyes_of(self, index: Int[Tensor, "k"]) -> Float[Tensor, "k 3"] | None:
+        """Where the sensor stood for each of some points, in the frame of `points`; None where only `eye` may tell."""
+        if self.eyes is None or self.scan is None:
+            return None
+        return self.eyes[self.scan[index]] - self.offset
+
     def positions(self) -> Float[Tensor, "n 3"]:
         """(N, 3) float64: the points in the file's frame."""
         return self.points.double() + self.offset
@@ -278,6 +305,7 @@ class PointCloud:
             normals=pick(self.normals),
             colors=pick(self.colors),
             rows=self.valid_rows()[index],
+            scan=pick(self.scan),
         )
 
     def normalization(self) -> Normalization:
@@ -295,7 +323,9 @@ class PointCloud:
         """This cloud in the normalised frame, and the map whose `invert` brings points back."""
         norm = self.normalization()
         eye = None if self.eye is None else (self.eye - norm.center) / norm.scale
-        return replace(self, points=norm.apply(self.points), viewpoint=eye, offset=torch.zeros_like(self.offset)), norm
+        eyes = None if self.eyes is None else (self.eyes - self.offset - norm.center) / norm.scale
+        points, nowhere = norm.apply(self.points), torch.zeros_like(self.offset)
+        return replace(self, points=points, viewpoint=eye, eyes=eyes, offset=nowhere), norm
 
 
 def near_the_origin(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -337,6 +367,14 @@ def _place(value: Any, where: str) -> Float[Tensor, "3"] | None:
     if array.shape != (3,):
         raise CloudError("the viewpoint has the wrong shape", where=where, expected=(3,), found=array.shape)
     return torch.from_numpy(array) if np.isfinite(array).all() else None
+
+
+def _whose(scan: Any, total: int, where: str) -> Int[Tensor, "m"]:
+    """The scan of each of `total` rows."""
+    numbers = as_numbers(scan, where)
+    if numbers.shape != (total,):
+        raise CloudError("not a scan for each point", where=where, expected=(total,), found=numbers.shape)
+    return torch.from_numpy(numbers.astype(np.int64))
 
 
 def _shape_hint(shape: tuple[int, ...]) -> str | None:

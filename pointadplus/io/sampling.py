@@ -21,6 +21,8 @@ def to_cloud(raw: RawCloud, points: int, seed: int, source: str | None) -> Point
         viewpoint=raw.viewpoint,
         source=source,
         notes=raw.notes,
+        eyes=raw.eyes,
+        scan=raw.scan,
     )
 
 

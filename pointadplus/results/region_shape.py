@@ -106,6 +106,8 @@ def outward(
     """
     if cloud.normals is not None:
         return 1.0 if float((near.normals @ up).sum()) >= 0 else -1.0
+    if (eyes := cloud.eyes_of(near.index[near.own])) is not None:
+        return 1.0 if float((eyes.mean(0) - near.origin) @ up) >= 0 else -1.0
     if cloud.grid is not None and (eye := cloud.eye) is not None:
         return 1.0 if float((eye - near.origin) @ up) >= 0 else -1.0
     facing = float(view[0].double() @ up)

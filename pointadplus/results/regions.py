@@ -110,8 +110,9 @@ def find_regions(
     deviation from it of the 2 % of the region's points (three at least) that leave it farthest, to whichever side is
     farther. It is None where the ring has under 6 points or no common direction.
 
-    "Out of the surface" is where the cloud's own normals point; else, in an organised scan, toward the place of the
-    camera if that is known (`PointCloud.eye`); else, where only what faces one way was scanned, the side that is seen
+    "Out of the surface" is where the cloud's own normals point; else toward the eyes of the scans that the region's
+    points are of (`PointCloud.eyes`), or in an organised scan toward the camera if its place is known
+    (`PointCloud.eye`); else, where only what faces one way was scanned, the side that is seen
     (`descriptors.seen_from`); else the side with more room: nothing, or a farther surface, in a cone of 20° about the
     normal; on a single sheet, away from the bulk of the cloud. On a flat one nothing tells: the depth is told without a
     sign.

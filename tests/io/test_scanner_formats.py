@@ -178,7 +178,7 @@ def test_e57_is_posed_in_double_and_its_invalid_points_are_none(tmp_path: Path) 
     assert found.viewpoint is not None and found.viewpoint.tolist() == [5.8e6, 4e5, 3]
     assert found.eyes is None and found.scan is None
     cloud = read_cloud(tmp_path / "scan.e57")
-    assert len(cloud) == 20 and cloud.eye is not None and cloud.eye.tolist() == [5.8e6, 4e5, 3]
+    assert len(cloud) == 20 and cloud.viewpoint is not None and cloud.viewpoint.tolist() == [5.8e6, 4e5, 3]
 
 
 def test_e57_several_scans_are_one_cloud_with_an_eye_for_each(tmp_path: Path) -> None:
@@ -188,7 +188,10 @@ def test_e57_several_scans_are_one_cloud_with_an_eye_for_each(tmp_path: Path) ->
     np.testing.assert_allclose(found.points, np.vstack([LOCAL, LOCAL[:40] + UP]), atol=1e-12)
     assert found.eyes is not None and found.eyes.tolist() == [[0, 0, 0], [0, 0, 7]]
     assert found.scan is not None and found.scan.tolist() == [0] * 60 + [1] * 40
-    assert found.viewpoint is None and read_cloud(path).eye is None
+    cloud = read_cloud(path)
+    assert found.viewpoint is None and cloud.eye is None
+    assert cloud.eyes is not None and cloud.eyes.tolist() == found.eyes.tolist()
+    assert cloud.scan is not None and cloud.scan.tolist() == found.scan.tolist()
     first, second = raw(f"{path}#1"), raw(f"{path}#2")
     np.testing.assert_allclose(first.points, LOCAL)
     np.testing.assert_allclose(second.points, LOCAL[:40] + UP)

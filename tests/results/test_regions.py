@@ -16,7 +16,7 @@ import torch
 from torch.nn.functional import normalize
 
 from pointadplus.cloud import PointCloud
-from pointadplus.errors import CloudWriteError, ConfigError
+from pointadplus.errors import CloudError, CloudWriteError, ConfigError
 from pointadplus.geometry.components import connected_parts, graph_distance
 from pointadplus.geometry.surface_fit import fit_surface
 from pointadplus.io import read_cloud, write_cloud
@@ -219,6 +219,30 @@ def test_a_bowl_scanned_from_above_is_out_towards_the_eye(height: float, seed: i
     turn = torch.linalg.qr(torch.randn(3, 3, generator=source))[0]
     region = only(detection(points @ (turn * turn.det()).T, own[kept].float()))
     assert region.sided and region.depth == pytest.approx(height, abs=0.15)
+
+
+def test_out_of_a_scan_of_many_is_toward_its_own_eye():
+    """Two sheets with the same dent, one scanned from above and one from below, in a frame far from the origin."""
+    one, place = raised(sheet(), -0.5), torch.tensor([5.8e6, 0.0, 300.0]).double()
+    points = torch.cat([one, one + torch.tensor([100.0, 0.0, 0.0])]).double() + place
+    eyes, scan = (
+        torch.tensor([[0.0, 0.0, 40.0], [100.0, 0.0, -40.0]]).double() + place,
+        torch.arange(2).repeat_interleave(6000),
+    )
+    points[3] = float("nan")
+    inside = (one[:, :2].norm(dim=1) < 1).float().repeat(2)
+    found = detection(points, torch.cat([inside[:3], inside[4:]]), eyes=eyes, scan=scan)
+    depths = {region.position[0] > 5_800_050: region.depth for region in found.regions()}
+    assert depths[False] == pytest.approx(-0.5, abs=0.08) and depths[True] == pytest.approx(0.5, abs=0.08)
+    assert found.cloud.scan is not None and len(found.cloud.scan) == 11_999
+    half = found.cloud.select(found.cloud.scan == 1)
+    torch.testing.assert_close(half.eyes_of(torch.arange(2)) + half.offset, eyes[[1, 1]])
+    inner, norm = found.cloud.normalized()
+    own = found.cloud.eyes_of(torch.tensor([0, 11_000]))
+    torch.testing.assert_close(inner.eyes_of(torch.tensor([0, 11_000])), (own - norm.center) / norm.scale)
+    for wrong in (None, scan[:5], scan + 1):
+        with pytest.raises(CloudError):
+            PointCloud.create(points, eyes=eyes, scan=wrong)
 
 
 def test_out_of_an_organised_scan_is_toward_the_camera():
