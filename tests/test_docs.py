@@ -183,6 +183,8 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save(folder / f"{name}.ply", scan(seed + 1))
     for name in ("scan", "parts/bad/0"):
         save(folder / f"{name}.ply", dented)
+    rows = (f"{row / 2},7,{x},{y},{z}\n" for row, (x, y, z) in enumerate(dented.tolist()))
+    (folder / "scan.csv").write_text("".join(rows))  # no header, and the coordinates in columns 3 to 5
     (folder / "parts" / "masks").mkdir()
     (folder / "parts" / "masks" / "0.txt").write_text("".join(f"{int(one)}\n" for one in near))
     SurfaceDeviation().fit([folder / "good1.ply", folder / "good2.ply"]).save(folder / "part.safetensors")

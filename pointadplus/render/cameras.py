@@ -36,6 +36,7 @@ class Cameras:
         radius: (V,) half of the depth that the object is framed for: it lies within distance ± radius.
         image_size: side of the square image in pixels.
         orthographic: parallel rays instead of rays that meet in the eye.
+        offset: (3,) float64 that `center` is about, as `PointCloud.offset`; None means the origin.
     """
 
     rotation: Float[Tensor, "v 3 3"]
@@ -44,6 +45,7 @@ class Cameras:
     radius: Float[Tensor, "v"]
     image_size: int
     orthographic: bool = False
+    offset: Float[Tensor, "3"] | None = None
 
     @property
     def focal(self) -> float:

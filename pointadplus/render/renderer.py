@@ -58,17 +58,17 @@ class MultiViewRenderer:
         Args:
             scene: what to render; a cloud without normals gets estimated ones.
             device: where to.
-            cameras: other cameras than those that frame the scene, for instance those of another rendering. Their
-                image size holds.
+            cameras: other cameras than those that frame the scene, for instance those of another rendering, in the
+                scene's frame (`Cameras.offset`). Their image size holds.
 
         Beyond the result, memory is bounded on a CPU, where views are drawn one by one, by about 70 bytes a point and
         60 MB for images of 336; elsewhere by twice that for each view in flight, up to about 1 GB.
         """
         if isinstance(scene, TriangleMesh):
             return self._render_mesh(scene, torch.device(device), cameras)
-        points = scene.points.to(device)
+        points = _seen_by(cameras, scene.points, scene.offset).to(device)
         normals = (estimate_normals(scene.points) if scene.normals is None else scene.normals).to(device)
-        cameras = cameras or self.cameras(points)
+        cameras = cameras or replace(self.cameras(points), offset=scene.offset)
         views = self._blank(cameras, points, normals)
         surface, spacing = Surface.of(points, normals), point_spacing(scene.points)
         if self.config.backend == "numba":
@@ -95,8 +95,9 @@ class MultiViewRenderer:
         )
 
     def _render_mesh(self, mesh: TriangleMesh, device: torch.device, cameras: Cameras | None) -> Views:
-        vertices, faces = mesh.vertices.to(device), mesh.faces.to(device)
-        cameras = cameras or self.cameras(vertices)
+        vertices = _seen_by(cameras, mesh.vertices, mesh.offset).to(device)
+        faces = mesh.faces.to(device)
+        cameras = cameras or replace(self.cameras(vertices), offset=mesh.offset)
         pixels, depth = cameras.project(vertices)
         fragments = rasterize_mesh(pixels, depth, faces, cameras.image_size, perspective=not cameras.orthographic)
         visible = visible_vertices(pixels, depth, fragments, faces)
@@ -111,3 +112,11 @@ class MultiViewRenderer:
             faces,
             self.config.supersample,
         )
+
+
+def _seen_by(cameras: Cameras | None, points: Float[Tensor, "n 3"], offset: Float[Tensor, "3"]) -> Float[Tensor, "n 3"]:
+    """Points about an offset, about that of given cameras."""
+    if cameras is None:
+        return points
+    shift = offset - (0.0 if cameras.offset is None else cameras.offset)
+    return (points.double() + shift).to(points.dtype) if shift.any() else points

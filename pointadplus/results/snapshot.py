@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -53,7 +53,7 @@ def _best_camera(cloud: PointCloud, scores: Float[Tensor, "n"], image_size: int)
     kept = select_points(scores, SEARCHED)
     near = cloud.normalization().apply(cloud.points)[kept]  # the same axes; far-away clouds keep their digits
     found = best_view_of_points(near, scores[kept])
-    return frame_cameras(cloud.points, found.rotation, image_size)
+    return replace(frame_cameras(cloud.points, found.rotation, image_size), offset=cloud.offset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ class Snapshot:
         light: (H, W) float32 in [0, 1]: 1 where the surface faces the eye, 0 where it is seen edge on.
         camera: the one camera, in the frame of `frame`, with the margins.
         corner: pixels that were cut off at the left and at the top.
-        frame: from the file's frame to the camera's.
+        frame: from the frame of the cloud's points to the camera's.
     """
 
     cloud: PointCloud
@@ -129,7 +129,8 @@ class Snapshot:
 
     def places(self, positions: Float[Tensor, "k 3"]) -> Float[Tensor, "k 2"]:
         """(K, 2) where positions of the file's frame fall in the picture: pixels, x to the right and y down."""
-        return self.camera.project(self.frame.apply(positions))[0][0] - torch.tensor(self.corner)
+        local = self.frame.apply(positions.double() - self.cloud.offset)
+        return self.camera.project(local)[0][0] - torch.tensor(self.corner)
 
     def shows(self, rows: Int[Tensor, "k"]) -> bool:
         """Whether any pixel shows one of these rows of the source."""

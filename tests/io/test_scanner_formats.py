@@ -305,7 +305,7 @@ def test_ptx_is_moved_by_the_last_row_of_its_matrix(tmp_path: Path) -> None:
     assert found.colors is not None
     np.testing.assert_allclose(found.colors[3], [3 / 255, 0, 1], atol=1e-6)
     cloud = read_cloud(path)
-    assert len(cloud) == 5 and cloud.eye is not None and cloud.eye.tolist() == [5800000.125, 420000.5, 30]
+    assert len(cloud) == 5 and cloud.viewpoint is not None and cloud.viewpoint.tolist() == [5800000.125, 420000.5, 30]
 
 
 def test_ptx_several_scans_each_with_its_header(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_places_fall_on_the_points_that_are_shown_there(sphere: PointCloud, shif
     cloud = PointCloud.create(10.0 * sphere.points + shift)
     shot = Snapshot.of(cloud, spot_of(sphere), size=200)
     y, x = (shot.front >= 0).nonzero().unbind(1)
-    places = shot.places(cloud.points[shot.front[y, x]].double())
+    places = shot.places(cloud.positions()[shot.front[y, x]])
     away = places - torch.stack([x, y], 1) - 0.5
     assert away.norm(dim=1).max() < 25 and away.mean(0).abs().max() < 0.5  # within a splat, to no side
     assert (shot.front[y.min()] >= 0).any() and int(y.min()) == int(x.min()) == 0, "no empty margin"
