@@ -33,7 +33,8 @@ def write_cloud(
 
     In PCD an organised cloud stays organised, its dropped rows as NaN, and the viewpoint stays; elsewhere the N points
     are written. In NPY the columns are x y z, then normals, colours, score and region, where there are any. The file
-    appears whole or not at all.
+    appears whole or not at all. Coordinates far from the origin (`PointCloud.offset`) are written as doubles, which
+    Open3D 0.19 reads of a PLY, but not of a binary PCD.
 
     Args:
         path: the file; its extension decides.
