@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,11 +11,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .errors import CloudError
-from .points import check_grid, without_no_returns
+from .points import FAR, as_numbers, check_grid, near_the_origin, without_no_returns
 from .text import counted, html_table, named, rounded
-
-FAR = 16.0  # sizes from the origin beyond which float32 would round by more than a millionth of the cloud's size
-_SAMPLE = 10_000  # rows that tell a cloud's place and size, a few stray ones aside
 
 
 @dataclass(frozen=True)
@@ -328,37 +324,6 @@ class PointCloud:
         return replace(self, points=points, viewpoint=eye, eyes=eyes, offset=nowhere), norm
 
 
-def near_the_origin(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points in float32 about an offset that keeps their digits, and the offset: zero where float32 holds them anyway.
-
-    Args:
-        points: (N, 3) of any real dtype.
-
-    Returns:
-        (N, 3) float32, and (3,) float64, the middle of the points, a few stray ones aside, rounded to their size:
-        5800000.0, not 5800000.0123. Digits that a double cannot hold there are rounded away, so that a part whose file
-        has 0.0123 and one whose file has 5800000.0123 are the same.
-    """
-    offset = _far_offset(points)
-    if not offset.any():
-        return points.astype(np.float32), offset
-    digits = math.floor(-math.log10(4 * np.spacing(np.abs(offset).max())))
-    return np.round(points - offset, digits).astype(np.float32), offset
-
-
-def _far_offset(points: np.ndarray) -> np.ndarray:
-    some = points[:: max(1, len(points) // _SAMPLE)].astype(np.float64)
-    some = some[np.isfinite(some).all(1)]
-    if not len(some):
-        return np.zeros(3)
-    low, middle, high = np.quantile(some, (0.05, 0.5, 0.95), axis=0)
-    size = float((high - low).max())
-    if not 0 < FAR * size < np.abs(middle).max():
-        return np.zeros(3)
-    unit = 10.0 ** np.ceil(np.log10(size))
-    return np.round(middle / unit) * unit
-
-
 def _place(value: Any, where: str) -> Float[Tensor, "3"] | None:
     """A place in space, (3,) float64, or None."""
     if value is None:
@@ -384,22 +349,3 @@ def _shape_hint(shape: tuple[int, ...]) -> str | None:
     if len(shape) == 2 and shape[1] > 12:
         return "an image of depths or heights needs its camera or its pitch: give points"
     return "planes: move the first axis to the end" if len(shape) == 3 and shape[0] == 3 else None
-
-
-def as_numbers(value: Any, where: str) -> np.ndarray:
-    """An array of real numbers, of any shape, from anything array-like; NaN where a NumPy mask hides one.
-
-    Raises:
-        CloudError: it holds something else; the error says `where`.
-    """
-    if isinstance(value, Tensor):
-        value = value.detach().cpu().numpy()
-    if isinstance(value, np.ma.MaskedArray):
-        value = np.ma.filled(value.astype(np.float64), np.nan) if value.dtype.kind in "fiub" else value
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise CloudError("not an array of numbers", where=where, expected="(N, 3) numbers", found=str(error)) from error
-    if array.dtype.kind not in "fiub":
-        raise CloudError("not an array of numbers", where=where, expected="real numbers", found=array.dtype)
-    return array

@@ -1,8 +1,12 @@
-"""What is taken for points: shapes that are none, and rows that stand where the scanner saw nothing."""
+"""What is taken for points: numbers, near the origin; shapes that are none, and rows where the scanner saw nothing."""
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
+from torch import Tensor
 
 from .errors import CloudError
 
@@ -12,6 +16,8 @@ SENTINELS = (9999.0, 99999.0, 32767.0, 32768.0)  # and whatever is 10⁹ or beyo
 _HUGE = 1e9
 _SAMPLE = 4000  # rows among which a value that a mass of rows holds shows itself
 _FAR = 3.0  # times the range of the other heights
+FAR = 16.0  # sizes from the origin beyond which float32 would round by more than a millionth of the cloud's size
+_PLACED = 10_000  # rows that tell a cloud's place and size, a few stray ones aside
 _WIDE = 100  # points of a row, from which on a batch can be told from a grid
 
 
@@ -111,3 +117,53 @@ def _is_far(heights: np.ndarray, height: float, gone: np.ndarray) -> bool:
     low, high = np.percentile(others, (1, 99))
     varied = len(np.unique(others)) > 0.1 * min(len(others), 1000)
     return bool(varied and max(low - height, height - high) > _FAR * (high - low))
+
+
+def as_numbers(value: Any, where: str) -> np.ndarray:
+    """An array of real numbers, of any shape, from anything array-like; NaN where a NumPy mask hides one.
+
+    Raises:
+        CloudError: it holds something else; the error says `where`.
+    """
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ma.MaskedArray):
+        value = np.ma.filled(value.astype(np.float64), np.nan) if value.dtype.kind in "fiub" else value
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise CloudError("not an array of numbers", where=where, expected="(N, 3) numbers", found=str(error)) from error
+    if array.dtype.kind not in "fiub":
+        raise CloudError("not an array of numbers", where=where, expected="real numbers", found=array.dtype)
+    return array
+
+
+def near_the_origin(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points in float32 about an offset that keeps their digits, and the offset: zero where float32 holds them anyway.
+
+    Args:
+        points: (N, 3) of any real dtype.
+
+    Returns:
+        (N, 3) float32, and (3,) float64, the middle of the points, a few stray ones aside, rounded to their size:
+        5800000.0, not 5800000.0123. Digits that a double cannot hold there are rounded away, so that a part whose file
+        has 0.0123 and one whose file has 5800000.0123 are the same.
+    """
+    offset = _far_offset(points)
+    if not offset.any():
+        return points.astype(np.float32), offset
+    digits = math.floor(-math.log10(4 * np.spacing(np.abs(offset).max())))
+    return np.round(points - offset, digits).astype(np.float32), offset
+
+
+def _far_offset(points: np.ndarray) -> np.ndarray:
+    some = points[:: max(1, len(points) // _PLACED)].astype(np.float64)
+    some = some[np.isfinite(some).all(1)]
+    if not len(some):
+        return np.zeros(3)
+    low, middle, high = np.quantile(some, (0.05, 0.5, 0.95), axis=0)
+    size = float((high - low).max())
+    if not 0 < FAR * size < np.abs(middle).max():
+        return np.zeros(3)
+    unit = 10.0 ** np.ceil(np.log10(size))
+    return np.round(middle / unit) * unit

@@ -12,9 +12,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..cloud import PointCloud, as_numbers, near_the_origin
+from ..cloud import PointCloud
 from ..config import check_range
 from ..errors import CloudError, CloudReadError
+from ..points import as_numbers, near_the_origin
 from .formats import RawCloud
 from .reading import read_file
 from .sampling import to_cloud, unit_normals
