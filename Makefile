@@ -38,7 +38,7 @@ demo: install
 
 # Two processes of one thread each: a file's tests stay together, for they share what took long to make.
 test: dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: dev
 	$(BIN)/ruff check .

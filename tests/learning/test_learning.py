@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pointadplus import ZeroShotDetector
+from pointadplus import PointCloud, ZeroShotDetector
 from pointadplus.data import Dataset, open_dataset
 from pointadplus.evaluation import evaluate
 from pointadplus.learning.synthesis.corpus import TRAINING_FAMILIES
@@ -17,11 +19,24 @@ from pointadplus.learning.synthesis.shapes import HELD_OUT
 from pointadplus.learning.training.config import DataConfig, TrainConfig
 from pointadplus.learning.training.run import train, untrained
 from pointadplus.zero_shot.model import ModelConfig
-from pointadplus.zero_shot.observation import ObservationConfig
+from pointadplus.zero_shot.observation import ObservationConfig, Observer, Picture
 
 LAYOUTS = ("anomaly-shapenet", "real3d-ad", "folder", "mvtec-3d-ad", "eyecandies")
 AUXILIARY, OTHER = TRAINING_FAMILIES[::9], HELD_OUT[:5]
 SEEDS = (0, 1)
+
+
+class Remembering(Observer):
+    """Looks at each file once."""
+
+    def __init__(self, observer: Observer, seen: dict[str | None, list[Picture]]) -> None:
+        self.__dict__.update(observer.__dict__)
+        self.seen = seen
+
+    def pictures(self, cloud: PointCloud, *others: Any, **options: Any) -> Iterator[Picture]:
+        if cloud.source not in self.seen:
+            self.seen[cloud.source] = list(super().pictures(cloud, *others, **options))
+        yield from self.seen[cloud.source]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +58,11 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
 def detectors(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> list[ZeroShotDetector]:
     """One that learnt, then some that did not: random prompts may happen to point either way."""
     run = tmp_path_factory.mktemp("run")
-    return [ZeroShotDetector(train(config, run)), *(untrained(replace(config, seed=seed)) for seed in SEEDS)]
+    found = [ZeroShotDetector(train(config, run)), *(untrained(replace(config, seed=seed)) for seed in SEEDS)]
+    seen: dict[str | None, list[Picture]] = {}  # prompts change nothing of what is seen of a scan
+    for detector in found:
+        detector.observer = Remembering(detector.observer, seen)
+    return found
 
 
 def point_auroc(detector: ZeroShotDetector, datasets: list[Dataset]) -> float:
