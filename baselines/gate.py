@@ -2,38 +2,69 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import CloudError
+from pointadplus.units import UNITS
 
 # All ours.
 LARGEST = 5.0  # times as large, or as small, as the parts that were learnt: no scan of one side, no piece of one is
 NEAR = 1.5  # of a ratio of units
-UNITS = {1000.0: "metres and millimetres", 100.0: "metres and centimetres", 25.4: "inches and millimetres",
-         10.0: "centimetres and millimetres"}  # fmt: skip
+_COMMON = ("mm", "cm", "in", "m")  # that get mixed up
 
 
-def check_size(cloud: PointCloud, learnt: float, method: str) -> None:
-    """Refuse a scan that is far larger or smaller than what was learnt.
+@dataclass(frozen=True)
+class PartSize:
+    """How large a part is.
 
-    Args:
-        cloud: the scan.
-        learnt: `PointCloud.normalization().scale` of the part, about its diagonal.
-        method: the class's name.
-
-    Raises:
-        CloudError: by a factor of five or more.
+    Attributes:
+        size: `PointCloud.normalization().scale` of it, about its diagonal.
+        unit: that `size` is in, one of `units.UNITS`, or None where its scans did not say.
     """
-    size = cloud.normalization().scale
-    ratio = size / learnt
-    if 1 / LARGEST < ratio < LARGEST:
-        return
-    larger = max(ratio, 1 / ratio)
-    names = [name for factor, name in UNITS.items() if factor / NEAR < larger < factor * NEAR]
-    hint = f"{names[0]} may have been mixed up" if names else "another part, or another unit"
-    raise CloudError(
-        "the scan cannot be of the part that was learnt",
-        where=cloud.source or f"{method}.score",
-        expected=f"a size of about {learnt:.4g}",
-        found=f"{size:.4g}, {larger:.4g} times as {'large' if ratio > 1 else 'small'}",
-        hint=f"{hint}; scans and parts have to be in one unit",
-    )
+
+    size: float = 1.0
+    unit: str | None = None
+
+    @classmethod
+    def of(cls, cloud: PointCloud) -> PartSize:
+        return cls(cloud.normalization().scale, cloud.unit)
+
+    def seen(self, cloud: PointCloud, method: str) -> PointCloud:
+        """A scan in the unit of the part, where both units are known; where not, they are taken to be the same.
+
+        Args:
+            cloud: the scan.
+            method: the class's name.
+
+        Raises:
+            CloudError: the scan is larger or smaller than the part by a factor of five or more.
+        """
+        cloud = cloud if self.unit is None else cloud.in_unit(self.unit)
+        size = cloud.normalization().scale
+        ratio = size / self.size
+        if 1 / LARGEST < ratio < LARGEST:
+            return cloud
+        larger = max(ratio, 1 / ratio)
+        known = cloud.unit is not None and self.unit is not None
+        raise CloudError(
+            "the scan cannot be of the part that was learnt",
+            where=cloud.source or f"{method}.score",
+            expected=f"a size of about {self.size:.4g}",
+            found=f"{size:.4g}, {larger:.4g} times as {'large' if ratio > 1 else 'small'}",
+            hint=f"another part, or a wrong unit; both are said to be in {self.unit}" if known else _hint(ratio),
+        )
+
+    def per(self, cloud: PointCloud) -> float:
+        """How many of a scan's units of length one of the part's is; 1 where they are not both known."""
+        return 1.0 if cloud.unit is None or self.unit is None else UNITS[self.unit] / UNITS[cloud.unit]
+
+
+def _hint(ratio: float) -> str:
+    """Which units of scan and part, if any, may have been mixed up."""
+    pairs = [(UNITS[part] / UNITS[scan], scan, part) for scan in _COMMON for part in _COMMON if scan != part]
+    near = [(scan, part) for factor, scan, part in pairs if factor / NEAR < ratio < factor * NEAR]
+    say = "say both units when fitting and when scoring: --unit, or read_cloud(..., unit=...)"
+    if not near:
+        return f"another part, or another unit; {say}"
+    return f"a scan in {near[0][0]} and a part in {near[0][1]}, perhaps; {say}"

@@ -30,7 +30,7 @@ from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_cl
 from pointadplus.zero_shot.fusion import top_mean
 from pointadplus.zero_shot.observation import Stopwatch
 
-from .gate import check_size
+from .gate import PartSize
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -128,7 +128,7 @@ class SurfaceDeviation(AnomalyDetector):
         self._reference: Reference | None = None
         self._first = 0  # points of the surface that are the first scan's
         self._offset = torch.zeros(3, dtype=torch.float64)  # that they are about
-        self._size = 0.0  # of the part, see `check_size`
+        self._size = PartSize()
 
     def fit(self, normals: Iterable[Any], progress: FitProgress | None = None) -> Self:
         """Remember normal scans (anything that `score` takes); the first gives the pose.
@@ -140,7 +140,8 @@ class SurfaceDeviation(AnomalyDetector):
             CloudError: a scan of another size than the first.
         """
         clouds = normal_clouds(normals, "SurfaceDeviation")
-        self._offset, self._size = clouds[0].offset, clouds[0].normalization().scale
+        self._offset, self._size = clouds[0].offset, PartSize.of(clouds[0])
+        clouds = [self._size.seen(cloud, "SurfaceDeviation") for cloud in clouds]
         first = self._thinned(clouds[0])
         self._reference, self._first = Reference(first), len(first)
         others = tracked(clouds[1:], "aligning", progress)
@@ -172,20 +173,20 @@ class SurfaceDeviation(AnomalyDetector):
         surface = self._fitted("score")
         watch = Stopwatch()
         with watch.stage("align"):
-            points = self._thinned(cloud)
+            seen = self._size.seen(cloud, "SurfaceDeviation")
+            points = self._thinned(seen)
             posed = self._posed(points)
         with watch.stage("compare"):
             deviations, nearest = self._deviations(posed, surface)
             relative = deviations / self._usual[nearest]
             scores = relative / (relative + self._scale)
         with watch.stage("to points"):
-            both = interpolate(torch.stack([scores, deviations], 1), points, cloud.about(self._offset))
+            both = interpolate(torch.stack([scores, deviations], 1), points, seen.about(self._offset))
         total = float(top_mean(scores, self.config.top).clamp(0, 1))
-        point_scores, deviation = both[:, 0].clamp(0, 1), both[:, 1]
+        point_scores, deviation = both[:, 0].clamp(0, 1), both[:, 1] * self._size.per(cloud)
         return Detection(total, cloud.to_rows(point_scores), cloud, {"deviation": deviation}, dict(watch.seconds))
 
     def _thinned(self, cloud: PointCloud) -> Tensor:
-        check_size(cloud, self._size, "SurfaceDeviation")
         points = cloud.about(self._offset)
         return points[canonical_order(points, self.config.seed)[: self.config.points]]
 
@@ -227,7 +228,7 @@ class SurfaceDeviation(AnomalyDetector):
         }  # fmt: skip
         header = {
             "config": asdict(self.config), "scale": self._scale, "spacing": surface.spacing,
-            "reference": self._first, "size": self._size,
+            "reference": self._first, **asdict(self._size),
         }  # fmt: skip
         write_tensors(Path(path), tensors, {_FORMAT: json.dumps(header)})
 
@@ -247,7 +248,8 @@ class SurfaceDeviation(AnomalyDetector):
         known = state["points"], state["normals"], header["spacing"], state["rim"].bool(), state["certain"].bool()
         detector._surface = _Surface(*known)
         detector._usual, detector._scale = state["usual"], header["scale"]
-        detector._first, detector._offset, detector._size = header["reference"], state["offset"], header["size"]
+        detector._first, detector._offset = header["reference"], state["offset"]
+        detector._size = PartSize(header["size"], header.get("unit"))
         detector._reference = Reference(state["points"][: header["reference"]])
         return detector
 

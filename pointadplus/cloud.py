@@ -13,6 +13,7 @@ from torch import Tensor
 from .errors import CloudError
 from .points import FAR, as_numbers, check_grid, near_the_origin, without_no_returns
 from .text import counted, html_table, named, rounded
+from .units import UNITS, unit_named
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class PointCloud:
         viewpoint: (3,) float64, where the sensor stood, in the file's frame, as the file says; or None.
         eyes: (K, 3) float64, the same of each of several scans that are one cloud, or None; `scan` says whose it is.
         scan: (N,) int64 in [0, K), the scan that each point is of, where there are `eyes`; or None.
+        unit: of all lengths, one of `units.UNITS`, as the file or its reader's caller says; None where nobody does.
         rows: (N,) int64, the row of the source that each point stood in; None means 0..N−1.
         source_size: rows of the source, dropped ones included; 0 means N.
         source: the file's path, or None.
@@ -68,6 +70,7 @@ class PointCloud:
     notes: tuple[str, ...] = ()
     eyes: Float[Tensor, "k 3"] | None = None
     scan: Int[Tensor, "n"] | None = None
+    unit: str | None = None
 
     def __post_init__(self) -> None:
         points = self.points
@@ -141,6 +144,7 @@ class PointCloud:
         notes: tuple[str, ...] = (),
         eyes: Any = None,
         scan: Any = None,
+        unit: str | None = None,
     ) -> PointCloud:
         """Build a cloud from anything array-like, dropping rows that are not finite, masked, or no return.
 
@@ -158,8 +162,10 @@ class PointCloud:
             notes: what is to be told of it besides.
             eyes: (K, 3) where the sensor stood, of several scans that are one cloud, or None.
             scan: (N,) integers, the scan that each row of `points` is of, where there are eyes.
+            unit: of length, by any name of it such as `"mm"` or `"inches"`, or None.
 
         Raises:
+            ConfigError: an unknown unit.
             CloudError: wrong shape, a photograph, a batch of clouds, no finite point, or attributes that do not fit.
         """
         where = source or "points"
@@ -214,6 +220,7 @@ class PointCloud:
             notes=(*notes, *left_out),
             eyes=None if eyes is None else torch.from_numpy(as_numbers(eyes, where).astype(np.float64)),
             scan=None if eyes is None else _whose(scan, total, where)[torch.from_numpy(finite)],
+            unit=None if unit is None else unit_named(unit),
         )
 
     def __len__(self) -> int:
@@ -242,7 +249,7 @@ class PointCloud:
     def _sides(self) -> str:
         """The sides of the bounding box along x, y and z; of far-away clouds, too, without their place."""
         low, high = (corner.double() for corner in self.points.aminmax(dim=0))  # float32 differences would round
-        return " × ".join(map(rounded, (high - low).tolist()))
+        return " × ".join(map(rounded, (high - low).tolist())) + (f" {self.unit}" if self.unit else "")
 
     @property
     def dropped(self) -> int:
@@ -279,6 +286,20 @@ class PointCloud:
         if not shift.any() or shift.abs().max() > FAR * float((high - low).max()):
             return self.points
         return (self.points.double() + shift).float()
+
+    def in_unit(self, unit: str) -> PointCloud:
+        """The same cloud with all lengths in another unit of `units.UNITS`; one whose own is unknown stays as it is."""
+        if self.unit in (None, unit):
+            return self
+        factor = UNITS[self.unit] / UNITS[unit]
+        return replace(
+            self,
+            points=(self.points.double() * factor).float(),
+            offset=self.offset * factor,
+            viewpoint=None if self.viewpoint is None else self.viewpoint * factor,
+            eyes=None if self.eyes is None else self.eyes * factor,
+            unit=unit,
+        )
 
     def valid_rows(self) -> Int[Tensor, "n"]:
         """(N,) int64: the source row of each point."""
@@ -321,7 +342,7 @@ class PointCloud:
         eye = None if self.eye is None else (self.eye - norm.center) / norm.scale
         eyes = None if self.eyes is None else (self.eyes - self.offset - norm.center) / norm.scale
         points, nowhere = norm.apply(self.points), torch.zeros_like(self.offset)
-        return replace(self, points=points, viewpoint=eye, eyes=eyes, offset=nowhere), norm
+        return replace(self, points=points, viewpoint=eye, eyes=eyes, offset=nowhere, unit=None), norm
 
 
 def _place(value: Any, where: str) -> Float[Tensor, "3"] | None:

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointadplus.cloud import Normalization, PointCloud
-from pointadplus.errors import CloudError
+from pointadplus.errors import CloudError, ConfigError
 from pointadplus.text import rounded
+from pointadplus.units import unit_named
 
 
 @pytest.mark.parametrize("given_as", [np.float64, np.float32, np.int16, torch.float64, torch.float32, list])
@@ -252,3 +253,31 @@ def test_a_part_far_from_the_origin_keeps_its_digits() -> None:
     moved = PointCloud.create(part + FAR + [0, 0.2, 0])
     assert float((moved.about(far.offset) - near.points - torch.tensor([0, 0.2, 0])).abs().max()) < 1e-7
     assert torch.equal(far.about(near.offset), far.points), "float32 would not hold it there"
+
+
+def test_a_cloud_in_another_unit() -> None:
+    """Far from the origin, with an eye for each of two scans."""
+    rng = np.random.default_rng(0)
+    points, eyes = rng.random((50, 3)) + 1e5, np.array([[1e5, 1e5, 1e5 + 3], [1e5, 1e5 + 3, 1e5]])
+    cloud = PointCloud.create(points, unit="Metres", eyes=eyes, scan=np.arange(50) % 2)
+    assert cloud.unit == "m" and "0.994 m" in repr(cloud)
+    inches = cloud.in_unit("in")
+    assert inches.unit == "in"
+    np.testing.assert_allclose(inches.positions().numpy(), points / 0.0254, rtol=1e-12)
+    assert inches.eyes is not None
+    np.testing.assert_allclose(inches.eyes.numpy(), eyes / 0.0254, rtol=1e-12)
+    torch.testing.assert_close(inches.in_unit("m").positions(), cloud.positions(), rtol=1e-12, atol=0)
+    assert cloud.in_unit("m") is cloud
+    unknown = PointCloud.create(points)
+    assert unknown.unit is None and unknown.in_unit("mm") is unknown
+    assert cloud.normalized()[0].unit is None
+    with pytest.raises(ConfigError, match="unknown unit of length"):
+        PointCloud.create(points, unit="furlong")
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [("mm", "mm"), ("Millimetres", "mm"), (" INCH ", "in"), ("µm", "um"), ("μm", "um"), ("feet", "ft")],
+)
+def test_units_have_many_names(name: str, unit: str) -> None:
+    assert unit_named(name) == unit

@@ -11,6 +11,7 @@ import torch
 
 from baselines import MVR, FPFHMemoryBank, MVRConfig, Reg2Inv, Reg2InvConfig, SurfaceDeviation
 from baselines.memory_bank import MemoryBankConfig
+from pointadplus.cloud import PointCloud
 from pointadplus.errors import CloudError, ConfigError, WeightsError
 from pointadplus.results.detection import Detection
 from pointadplus.results.detector import AnomalyDetector
@@ -97,7 +98,8 @@ def test_coordinates_far_from_the_origin_lose_nothing(method: AnomalyDetector):
 def test_a_scan_in_another_unit_is_no_defect(method: AnomalyDetector):
     """Zero-shot and the memory bank know no size, and score it as before."""
     sized = not isinstance(method, ZeroShotDetector | FPFHMemoryBank)
-    for factor, names in ((0.001, "metres and millimetres"), (25.4, "inches and millimetres"), (6.0, "another part")):
+    mixed_up = ((0.001, "a scan in m and a part in mm"), (25.4, "a scan in mm and a part in in"), (6.0, "another part"))
+    for factor, names in mixed_up:
         if sized:
             with pytest.raises(CloudError, match=f"cannot be of the part.*hint: {names}"):
                 method.score(bumpy(3) * factor)
@@ -107,6 +109,28 @@ def test_a_scan_in_another_unit_is_no_defect(method: AnomalyDetector):
             assert abs(method.score(bumpy(3) * factor).object_score - method.score(bumpy(3)).object_score) < 0.05
     side = bumpy(3)
     assert method.score(side[side[:, 0] > 5]).object_score >= 0, "a quarter is of the part"
+
+
+def test_units_that_are_known_are_brought_together(method: AnomalyDetector, tmp_path: Path):
+    """A part learnt in millimetres, a scan in metres; what is told of the scan is in metres."""
+    normals = [PointCloud.create(bumpy(1), unit="mm"), PointCloud.create(bumpy(2) / 10, unit="cm")]
+    scan = bumpy(3, dent=3.0)
+    wanted = method.score(scan)
+    if isinstance(method, ZeroShotDetector):
+        return
+    fitted = type(method)(method.config).fit(normals)
+    fitted.save(tmp_path / "part.safetensors")
+    for detector in (fitted, type(method).load(tmp_path / "part.safetensors")):
+        found = detector.score(PointCloud.create(scan.double() / 1000, unit="m"))
+        assert abs(found.object_score - wanted.object_score) < 1e-2
+        torch.testing.assert_close(found.point_scores, wanted.point_scores, atol=0.05, rtol=0)
+        assert found.cloud.unit == "m"
+        torch.testing.assert_close(found.cloud.points, scan / 1000)
+        if "deviation" in wanted.layers:
+            torch.testing.assert_close(found.layers["deviation"] * 1000, wanted.layers["deviation"], atol=0.02, rtol=0)
+    if not isinstance(method, FPFHMemoryBank):
+        with pytest.raises(CloudError, match="both are said to be in mm"):
+            fitted.score(PointCloud.create(scan * 25.4, unit="mm"))
 
 
 @pytest.mark.parametrize(

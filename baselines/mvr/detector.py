@@ -26,7 +26,7 @@ from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_cl
 from pointadplus.zero_shot.fusion import top_mean
 from pointadplus.zero_shot.observation import Stopwatch
 
-from ..gate import check_size
+from ..gate import PartSize
 from .config import MVRConfig
 from .encoders import Encoder, load_encoder
 from .looks import Look, Looker, camera_tensors, cameras_from, not_scanned, small_turn
@@ -84,7 +84,7 @@ class MVR(AnomalyDetector):
         self._part: _Part | None = None
         self._reference: Reference | None = None
         self._offset = torch.zeros(3, dtype=torch.float64)  # that the reference is about
-        self._size = 0.0  # of the part, see `check_size`
+        self._size = PartSize()
 
     def fit(self, normals: Iterable[Any], progress: FitProgress | None = None) -> Self:
         """Learn a part from normal scans (anything that `score` takes); the first gives pose and unit.
@@ -98,11 +98,12 @@ class MVR(AnomalyDetector):
             CloudError: a scan of another size than the first.
         """
         clouds = normal_clouds(normals, "MVR")
+        self._offset, self._size = clouds[0].offset, PartSize.of(clouds[0])
+        clouds = [self._size.seen(cloud, "MVR") for cloud in clouds]
         config, first = self.config, clouds[0]
         looker = Looker.at(first, config, self.encoder.channels)
         kept = first.points[canonical_order(first.points, config.seed)[:_REFERENCE]]
         self._reference = Reference(kept) if config.align else None
-        self._offset, self._size = first.offset, first.normalization().scale
         scans = [first.points, *(self._posed(cloud) for cloud in tracked(clouds[1:], "aligning", progress))]
         turn = partial(small_turn, config.turn, torch.Generator().manual_seed(config.seed))
         lacks = [not_scanned(scan, kept, config.partial) for scan in scans]
@@ -140,7 +141,7 @@ class MVR(AnomalyDetector):
         part = self._fitted("score")
         watch = Stopwatch()
         with watch.stage("align"):
-            points = self._posed(cloud)
+            points = self._posed(self._size.seen(cloud, "MVR"))
         with watch.stage("render"):
             look = part.looker.look(points, beside=not_scanned(points, part.points, self.config.partial))
         with watch.stage("networks"):
@@ -154,7 +155,6 @@ class MVR(AnomalyDetector):
         return Detection(total, cloud.to_rows(spread), cloud, seconds=dict(watch.seconds))
 
     def _posed(self, cloud: PointCloud) -> Tensor:
-        check_size(cloud, self._size, "MVR")
         points = cloud.about(self._offset)
         return points if self._reference is None else self._reference.align(points).apply(points)
 
@@ -189,6 +189,7 @@ class MVR(AnomalyDetector):
             "config": asdict(self.config),
             "encoder": self.encoder.name,
             "unit": part.looker.normalization.scale,
+            "size": asdict(self._size),
             "scale": part.scale,
         }
         write_tensors(Path(path), {key: value.clone() for key, value in state.items()}, {_FORMAT: json.dumps(header)})
@@ -225,7 +226,7 @@ class MVR(AnomalyDetector):
             detector._part = _Part(state["points"], looker, Usual(*(state[key] for key in _USUAL)), header["scale"])
         except (RuntimeError, KeyError) as error:
             raise WeightsError("the file is not whole", where=path, found=error) from error
-        detector._size = header["unit"]
+        detector._size = PartSize(**header.get("size", {"size": header["unit"]}))
         detector._offset = state.get("offset", detector._offset)  # older files have none
         detector._reference = Reference(state["points"]) if detector.config.align else None
         return detector

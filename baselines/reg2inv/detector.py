@@ -20,7 +20,7 @@ from pointadplus.io.tensors import read_safetensors, write_tensors
 from pointadplus.results.detection import Detection
 from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_clouds, tracked
 
-from ..gate import check_size
+from ..gate import PartSize
 from .config import Reg2InvConfig
 from .memory import Memory, Observation
 from .model import Reg2InvNet, neighborhoods
@@ -75,6 +75,7 @@ class Reg2Inv(AnomalyDetector):
         self.config, self.network = config, network
         self.memory: Memory | None = None
         self._prototype: Prototype | None = None
+        self._size = PartSize()
 
     def fit(
         self,
@@ -98,6 +99,7 @@ class Reg2Inv(AnomalyDetector):
             WeightsError: a checkpoint of another run, or a training that diverged.
         """
         clouds = normal_clouds(normals, "Reg2Inv")
+        self._size = PartSize.of(clouds[0])
         learn = not self._has_weights() if train is None else train
         network = None if learn else self._ready_network()
         scans = self._read(clouds)
@@ -121,10 +123,9 @@ class Reg2Inv(AnomalyDetector):
             CloudError: a scan of another size than the part.
         """
         memory, prototype = self._fitted("score")
-        learnt = PointCloud(prototype.scan.points).normalization().scale * prototype.scan.radius
-        check_size(cloud, learnt, "Reg2Inv")
+        seen = self._size.seen(cloud, "Reg2Inv")
         start, scoring = time.perf_counter(), self.config.scoring
-        scan = read_scan(cloud.points, self.config, prototype.scan.radius, cloud.offset)
+        scan = read_scan(seen.points, self.config, prototype.scan.radius, seen.offset)
         read = time.perf_counter()
         found = self._observe(scan, prototype)
         observed = time.perf_counter()
@@ -132,7 +133,7 @@ class Reg2Inv(AnomalyDetector):
             found = found.inside(scoring.boundary_neighbors)
         residuals = memory.residuals(found, scoring)
         pooled = neighbor_means(residuals, found.points, found.points, scoring.pooled)
-        spread = neighbor_means(residuals, found.points, scan.apply(cloud.positions()), scoring.interpolated)
+        spread = neighbor_means(residuals, found.points, scan.apply(seen.positions()), scoring.interpolated)
         highest = float(pooled.max())
         seconds = {
             "normals": read - start,
@@ -163,6 +164,7 @@ class Reg2Inv(AnomalyDetector):
             "norms": (memory.position_norm, memory.feature_norm),
             "scale": memory.scale,
             "registration": prototype.registration,
+            "size": asdict(self._size),
         }
         write_tensors(Path(path), tensors, {_FORMAT: json.dumps(card)})
 
@@ -183,6 +185,8 @@ class Reg2Inv(AnomalyDetector):
             config = read_config(json.dumps(card["config"]), path)
             radius, registration = float(card["radius"]), str(card["registration"])
             position_norm, feature_norm = (float(each) for each in card["norms"])
+            own = PointCloud(state["points"]).normalization().scale * radius
+            size = PartSize(**card.get("size", {"size": own}))  # older files have none
             memory = Memory(state["bank"], state["usual"], position_norm, feature_norm, float(card["scale"]))
         except (ValueError, KeyError, TypeError) as error:
             raise WeightsError("the card of the detector cannot be read", where=path, found=error) from error
@@ -191,7 +195,7 @@ class Reg2Inv(AnomalyDetector):
         network = network_from_state(weights, config, path).to(detector.device)
         scan = Scan(state["points"], state["normals"], radius, state["center"], state["rotation"])
         detector.network, detector.memory = network, memory
-        detector._prototype = Prototype(scan, network, registration)
+        detector._prototype, detector._size = Prototype(scan, network, registration), size
         return detector
 
     def _has_weights(self) -> bool:
@@ -218,10 +222,9 @@ class Reg2Inv(AnomalyDetector):
 
     def _read(self, clouds: list[PointCloud]) -> list[Scan]:
         """Normalise scans, all by the radius of the first."""
-        first, size = read_scan(clouds[0].points, self.config, offset=clouds[0].offset), clouds[0].normalization().scale
-        for cloud in clouds[1:]:
-            check_size(cloud, size, "Reg2Inv")
-        return [first, *(read_scan(cloud.points, self.config, first.radius, cloud.offset) for cloud in clouds[1:])]
+        first, *others = (self._size.seen(cloud, "Reg2Inv") for cloud in clouds)
+        scan = read_scan(first.points, self.config, offset=first.offset)
+        return [scan, *(read_scan(cloud.points, self.config, scan.radius, cloud.offset) for cloud in others)]
 
     def _learn(self, scans: list[Scan], progress: FitProgress | None, checkpoints: Checkpoints | None) -> Reg2InvNet:
         # In training each scan fills the unit ball by itself, as released.

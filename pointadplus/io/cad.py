@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import CloudReadError, install_command
+from ..units import unit_of
 from .formats import RawCloud, check_bytes, most_inflated
 from .meshes import read_scene
 
@@ -47,7 +48,7 @@ def read_step(data: bytes) -> RawCloud:
         raise CloudReadError("malformed header", expected="ISO-10303-21", found=repr(data[:20]))
     if b"END-ISO-10303-21" not in data[-4096:]:
         raise CloudReadError("the STEP is truncated", expected="END-ISO-10303-21 at the end", hint="export it again")
-    return _scaled(_tessellated(data, "step"), 1 / _step_unit(data.decode("latin-1")))  # cascadio: in metres
+    return _in_unit(_tessellated(data, "step"), 1.0, _step_unit(data.decode("latin-1")))  # cascadio: in metres
 
 
 def read_iges(data: bytes) -> RawCloud:
@@ -55,11 +56,12 @@ def read_iges(data: bytes) -> RawCloud:
     lines = data.decode("latin-1").splitlines()
     if not any(line[72:73] == "T" for line in lines[-3:]):
         raise CloudReadError("no IGES, or a truncated one", expected="a terminate section at the end")
-    return _scaled(_tessellated(data, "iges"), 1e-3 / _iges_unit(lines))  # cascadio: in millimetres
+    return _in_unit(_tessellated(data, "iges"), 1e-3, _iges_unit(lines))  # cascadio: in millimetres
 
 
-def _scaled(raw: RawCloud, scale: float) -> RawCloud:
-    return replace(raw, points=raw.points * scale)
+def _in_unit(raw: RawCloud, before: float, after: float) -> RawCloud:
+    """In a unit of `after` metres what was in one of `before`."""
+    return replace(raw, points=raw.points * (before / after), unit=unit_of(1e3 * after))
 
 
 def _tessellated(data: bytes, kind: str) -> RawCloud:

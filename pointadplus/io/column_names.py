@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ..errors import CloudReadError, ConfigError
+from ..units import NAMES
 
 HINT = "name the columns: columns={'x': 3, 'y': 4, 'z': 5}, or --columns x=3,y=4,z=5; numbers from 1, or header names"
 _AXES = {"x": "x", "y": "y", "z": "z", "0": "x", "1": "y", "2": "z"}
@@ -21,11 +22,6 @@ _PLACE = {
     "koordinate", "location", "measured", "p", "point", "points", "pos", "position", "pt", "value", "vertex", "world",
     "xyz",
 }  # fmt: skip
-#: Millimetres in each unit of length.
-UNITS: dict[str, float] = dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1.0)
-UNITS |= dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1e3) | {"cm": 10.0, "nm": 1e-6, "km": 1e6}
-UNITS |= dict.fromkeys(("um", "µm", "μm", "micron", "microns"), 1e-3)  # both of the signs that look like a mu
-UNITS |= {"in": 25.4, "inch": 25.4, "inches": 25.4, "ft": 304.8, "mil": 0.0254, "mils": 0.0254}
 _OTHER_UNITS = {
     "", "-", "1", "°", "deg", "rad", "s", "ms", "us", "µs", "ns", "%", "count", "counts", "a.u.", "au", "db", "dn",
     "float", "int", "double", "none", "pt",
@@ -46,7 +42,7 @@ def words(name: str) -> list[str]:
 
 def field(name: str) -> str | None:
     """Which of `FIELDS` a column's name means, or None."""
-    rest = [word for word in words(name) if word not in UNITS]
+    rest = [word for word in words(name) if word not in NAMES]
     if len(rest) == 1:
         glued = re.fullmatch("([xyz])(mm|cm|um|µm|in)", rest[0])
         return glued[1] if glued else _ALONE.get(rest[0])
@@ -57,17 +53,17 @@ def field(name: str) -> str | None:
     return None
 
 
-def unit(cell: str) -> float | None:
-    """Millimetres in the unit of length that a name or a cell below it tells, or None."""
+def unit(cell: str) -> str | None:
+    """The unit of length that a name or a cell below it tells, one of `units.UNITS`, or None."""
     inner = _BRACKETS.search(cell[:100])
     told = [inner[1].strip().lower()] if inner else words(cell)
-    return next((UNITS[word] for word in told if word in UNITS), None)
+    return next((NAMES[word] for word in told if word in NAMES), None)
 
 
 def are_units(cells: Sequence[str]) -> bool:
     """Whether a row holds units, one of length at least, and nothing else."""
     bare = [cell.strip(' "[](){}<>').lower() for cell in cells]
-    return any(cell in UNITS for cell in bare) and all(cell in UNITS or cell in _OTHER_UNITS for cell in bare)
+    return any(cell in NAMES for cell in bare) and all(cell in NAMES or cell in _OTHER_UNITS for cell in bare)
 
 
 def places(names: Sequence[str], width: int) -> dict[str, int] | None:
@@ -82,7 +78,7 @@ def places(names: Sequence[str], width: int) -> dict[str, int] | None:
     if not {"x", "y", "z"} <= set(fields):
         return None
     for at, name in enumerate(names):
-        if fields[at] in ("x", "y", "z") and [word for word in words(name) if word not in UNITS] != [fields[at]]:
+        if fields[at] in ("x", "y", "z") and [word for word in words(name) if word not in NAMES] != [fields[at]]:
             bare = [other for other, word in enumerate(fields) if word == fields[at] and other != at]
             fields[at] = None if bare else fields[at]  # `z` itself goes before `height`
     if any(fields.count(axis) > 1 for axis in "xyz"):

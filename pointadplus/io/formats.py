@@ -41,6 +41,7 @@ class RawCloud:
         eyes: (K, 3), where the sensor stood for each scan of a file that holds several, or None.
         scan: (N,) int64 in [0, K), the scan that each point is of, where there are several; or None.
         notes: what is to be told of the reading, see `PointCloud`.
+        unit: of the coordinates, one of `units.UNITS`, where the file tells it; or None.
     """
 
     points: np.ndarray
@@ -52,6 +53,7 @@ class RawCloud:
     notes: tuple[str, ...] = ()
     eyes: np.ndarray | None = None
     scan: np.ndarray | None = None
+    unit: str | None = None
 
 
 def most_inflated(packed: int | None = None) -> int:
@@ -144,6 +146,7 @@ def joined(scans: Sequence[RawCloud], eyes: np.ndarray, number: int | None) -> R
     colors = [scan.colors for scan in scans if scan.colors is not None]
     return RawCloud(
         np.concatenate([scan.points for scan in scans]),
+        unit=scans[0].unit,
         colors=np.concatenate(colors) if len(colors) == len(scans) else None,
         eyes=eyes if known else None,
         scan=np.repeat(np.arange(len(scans)), [len(scan.points) for scan in scans]),

@@ -14,6 +14,7 @@ import numpy as np
 from ..cloud import PointCloud
 from ..config import check_range
 from ..errors import CloudError, CloudReadError, ConfigError
+from ..units import unit_named
 from .arrays import read_npy, read_npz, read_tiff
 from .cad import read_iges, read_step
 from .column_names import check_columns
@@ -65,6 +66,7 @@ def read_cloud(
     seed: int = 0,
     max_points: int | None = None,
     columns: Mapping[str, int | str] | None = None,
+    unit: str | None = None,
 ) -> PointCloud:
     """Read a scan, or sample a mesh.
 
@@ -90,16 +92,19 @@ def read_cloud(
             bytes for each of them; None means what memory holds.
         columns: of a text table, by field, x, y and z at least, and nx, ny, nz, red, green, blue: numbers from 1, or
             names of its header, such as `{"x": 3, "y": 4, "z": 5}`; None leaves it to the header.
+        unit: of the coordinates, such as `"mm"`, which stay as they are (`PointCloud.unit`). None leaves it to the
+            file: 3MF, STEP, IGES and E57 tell it, and headers of text tables may.
 
     Raises:
         CloudReadError: missing, unreadable, empty, truncated, malformed, absurd or too large a file, an unknown
             extension, or a text table in which no coordinates are found.
-        ConfigError: `points` or `max_points` below 1, or `columns` without x, y or z, or for another kind of file.
+        ConfigError: `points` or `max_points` below 1, `columns` without x, y or z, or for another kind of file, or an
+            unknown unit.
     """
     check_range(points, "[1, ∞)", "points")
     if max_points is not None:
         check_range(max_points, "[1, ∞)", "max_points")
-    named = check_columns(columns)
+    named, unit = check_columns(columns), None if unit is None else unit_named(unit)
     if named is not None and Path(path).suffix.lower() not in _TEXTS:
         raise ConfigError("only text tables have columns", where=path, expected=", ".join(_TEXTS), found="columns")
 
@@ -107,7 +112,7 @@ def read_cloud(
         rows = raw.points.size // 3
         if max_points is not None and rows > max_points:
             raise CloudReadError("too many points", expected=f"at most {max_points}", found=rows)
-        return to_cloud(raw, points, seed, source)
+        return to_cloud(raw, points, seed, source, unit)
 
     with inflating_at_most(MAX_INFLATED if max_points is None else max_points * _BYTES_A_POINT):
         reader = None if named is None else partial(read_text, columns=named)

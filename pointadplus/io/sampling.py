@@ -9,8 +9,11 @@ from ..errors import CloudReadError
 from .formats import RawCloud
 
 
-def to_cloud(raw: RawCloud, points: int, seed: int, source: str | None) -> PointCloud:
-    """The points themselves, or `points` of them on the surface where there are faces."""
+def to_cloud(raw: RawCloud, points: int, seed: int, source: str | None, unit: str | None = None) -> PointCloud:
+    """The points themselves, or `points` of them on the surface where there are faces.
+
+    A `unit` goes before the one that the file tells.
+    """
     if raw.faces is not None and len(raw.faces):
         raw = sample_surface(raw, points, seed)
     return PointCloud.create(
@@ -23,6 +26,7 @@ def to_cloud(raw: RawCloud, points: int, seed: int, source: str | None) -> Point
         notes=raw.notes,
         eyes=raw.eyes,
         scan=raw.scan,
+        unit=unit or raw.unit,
     )
 
 
@@ -70,4 +74,5 @@ def sample_surface(raw: RawCloud, points: int, seed: int) -> RawCloud:
         interpolate(raw.points),
         cross[pick] if raw.normals is None else interpolate(raw.normals),
         None if raw.colors is None else interpolate(raw.colors),
+        unit=raw.unit,
     )

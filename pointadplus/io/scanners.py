@@ -144,7 +144,7 @@ def _e57_scan(libe57: Any, file: Any, header: Any, rotation: np.ndarray, eye: np
         else:
             colors = unit_colors(colors)
     grid = _grid(*(values[name] for name in _GRID)) if all(name in values for name in _GRID) else None
-    return RawCloud(points, colors=colors, grid=grid)
+    return RawCloud(points, colors=colors, grid=grid, unit="m")  # as ASTM E2807 has it
 
 
 def _columns(libe57: Any, file: Any, vector: Any, names: list[str]) -> dict[str, np.ndarray]:

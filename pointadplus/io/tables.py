@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..errors import CloudReadError
+from ..units import UNITS
 from .column_names import HINT, chosen, places, unit
 from .columns import WIDEST, from_columns, is_index
 from .dialects import plain_bytes
 from .formats import RawCloud, from_fields
-from .table_head import Head, find_table
+from .table_head import find_table
 from .table_rows import read_rows
 
 
@@ -49,16 +51,17 @@ def read_text(data: bytes, columns: Mapping[str, int | str] | None = None) -> Ra
     if not {"x", "y", "z"} <= set(found) or max(found.values()) >= width:
         raise CloudReadError("the header does not fit the columns", found=", ".join(head.names)[:200], hint=HINT)
     fields = {name: table[:, at] for name, at in found.items()}
-    return from_fields(fields | _in_one_unit(fields, found, head))
-
-
-def _in_one_unit(fields: Mapping[str, np.ndarray], found: Mapping[str, int], head: Head) -> dict[str, np.ndarray]:
-    """Coordinates in the unit of x, where the header tells that of each and they differ."""
     told = [row for row in (head.names, head.units) if len(row) > max(found.values())]
-    cells = [next((size for row in told if (size := unit(row[found[axis]]))), 0.0) for axis in "xyz"]
-    if not all(cells) or len(set(cells)) == 1:
+    units = [next((name for row in told if (name := unit(row[found[axis]]))), None) for axis in "xyz"]
+    return replace(from_fields(fields | _in_one_unit(fields, units)), unit=units[0])
+
+
+def _in_one_unit(fields: Mapping[str, np.ndarray], units: Sequence[str | None]) -> dict[str, np.ndarray]:
+    """Coordinates in the unit of x, where the header tells that of each and they differ."""
+    lengths = [UNITS[name] for name in units if name is not None]
+    if len(lengths) < 3 or len(set(lengths)) == 1:
         return {}
-    return {axis: fields[axis] * (cell / cells[0]) for axis, cell in zip("xyz", cells, strict=True)}
+    return {axis: fields[axis] * (length / lengths[0]) for axis, length in zip("xyz", lengths, strict=True)}
 
 
 def _heights(table: np.ndarray, across: float, along: float, step: float | None) -> RawCloud:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ..errors import CloudReadError
+from ..units import NAMES
 from .formats import RawCloud, check_bytes, most_inflated
 
 _INSTANCES = 100_000  # of objects; a number we chose
@@ -24,6 +25,7 @@ class _Part:
     components: dict[str, list[tuple[str, str, np.ndarray]]] = field(default_factory=dict)
     others: set[str] = field(default_factory=set)  # of a type that is no part of the object, such as supports
     items: list[tuple[str, str, np.ndarray]] = field(default_factory=list)
+    unit: str | None = None
 
 
 def read_3mf(data: bytes) -> RawCloud:
@@ -48,7 +50,7 @@ def read_3mf(data: bytes) -> RawCloud:
         used += len(vertices)
     if not points:
         raise CloudReadError("nothing is to be built", expected="a build item with a mesh", found="none")
-    return RawCloud(np.concatenate(points), faces=np.concatenate(faces))
+    return RawCloud(np.concatenate(points), faces=np.concatenate(faces), unit=parts[root].unit)
 
 
 def _part(data: bytes, name: str) -> _Part:
@@ -73,6 +75,8 @@ def _part(data: bytes, name: str) -> _Part:
             element.clear()
         elif tag == "build":
             part.items = [_instance(each, name) for each in element.iterfind("{*}item")]
+        elif tag == "model":
+            part.unit = NAMES.get(element.get("unit", "millimeter"))
     return part
 
 

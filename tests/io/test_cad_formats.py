@@ -14,6 +14,7 @@ from pointadplus.errors import CloudReadError
 from pointadplus.io import cad, read_cloud, read_mesh
 from pointadplus.io.formats import RawCloud, inflating_at_most
 from pointadplus.io.reading import READABLE, read_file
+from pointadplus.units import unit_named
 from tests.io.cad_files import (
     CORNERS,
     FACES,
@@ -51,8 +52,10 @@ def volume(found: RawCloud) -> float:
 # STEP and IGES.
 
 
-@pytest.mark.parametrize("unit", [MILLIMETRE, METRE, INCH, METRE.replace("$", ".CENTI.")])
-def test_step_comes_out_in_the_unit_of_the_file(tmp_path: Path, unit: str) -> None:
+@pytest.mark.parametrize(
+    ("unit", "name"), [(MILLIMETRE, "mm"), (METRE, "m"), (INCH, "in"), (METRE.replace("$", ".CENTI."), "cm")]
+)
+def test_step_comes_out_in_the_unit_of_the_file(tmp_path: Path, unit: str, name: str) -> None:
     pytest.importorskip("cascadio")
     path = tmp_path / "part.step"
     path.write_text(step_solid(unit))
@@ -60,6 +63,7 @@ def test_step_comes_out_in_the_unit_of_the_file(tmp_path: Path, unit: str) -> No
     np.testing.assert_allclose(found.points.max(0), [2, 3, 5], rtol=1e-6)
     np.testing.assert_allclose(found.points.min(0), 0, atol=1e-6)
     assert volume(found) == pytest.approx(VOLUME, rel=1e-6)
+    assert found.unit == read_cloud(path).unit == name
 
 
 @pytest.mark.parametrize(("flag", "name"), [(1, "INCH"), (2, "MM"), (6, "M"), (10, "CM"), (3, "MM")])
@@ -70,6 +74,7 @@ def test_iges_comes_out_in_the_unit_of_the_file(tmp_path: Path, flag: int, name:
     found = raw(path)
     np.testing.assert_allclose(found.points.max(0), [2, 3, 0], rtol=1e-6)
     np.testing.assert_allclose(found.points.min(0), 0, atol=1e-6)
+    assert found.unit == unit_named(name)
 
 
 def test_step_is_a_mesh_too(tmp_path: Path) -> None:
@@ -131,6 +136,7 @@ def test_3mf_builds_items_and_components_in_the_unit_of_the_file(tmp_path: Path)
     np.testing.assert_allclose(found.points, np.vstack([CORNERS, turned]) * 2 + np.array([0, 0, 7]), atol=1e-12)
     assert found.faces is not None and found.faces.tolist() == FACES + (np.array(FACES) + 4).tolist()
     assert volume(found) == pytest.approx(2 * 8 * VOLUME)
+    assert found.unit == "in"
 
 
 def test_3mf_components_of_another_part_are_those_objects_alone(tmp_path: Path) -> None:

@@ -178,6 +178,7 @@ def test_e57_is_posed_in_double_and_its_invalid_points_are_none(tmp_path: Path) 
     assert found.viewpoint is not None and found.viewpoint.tolist() == [5.8e6, 4e5, 3]
     assert found.eyes is None and found.scan is None
     cloud = read_cloud(tmp_path / "scan.e57")
+    assert cloud.unit == "m"
     assert len(cloud) == 20 and cloud.viewpoint is not None and cloud.viewpoint.tolist() == [5.8e6, 4e5, 3]
 
 
@@ -189,7 +190,7 @@ def test_e57_several_scans_are_one_cloud_with_an_eye_for_each(tmp_path: Path) ->
     assert found.eyes is not None and found.eyes.tolist() == [[0, 0, 0], [0, 0, 7]]
     assert found.scan is not None and found.scan.tolist() == [0] * 60 + [1] * 40
     cloud = read_cloud(path)
-    assert found.viewpoint is None and cloud.eye is None
+    assert found.viewpoint is None and cloud.eye is None and cloud.unit == "m"
     assert cloud.eyes is not None and cloud.eyes.tolist() == found.eyes.tolist()
     assert cloud.scan is not None and cloud.scan.tolist() == found.scan.tolist()
     first, second = raw(f"{path}#1"), raw(f"{path}#2")

@@ -158,6 +158,24 @@ def test_coordinates_of_several_units_come_in_that_of_x() -> None:
     assert np.allclose(read(f"X;Y;Z\nmm;mm;um\n{lines(micro, ';')}").points, POINTS, rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("head", "unit"),
+    [
+        ("X [mm],Y [mm],Z [µm]", "mm"),
+        ("X (inches),Y (inches),Z (inches)", "in"),
+        ("x,y,z\nMeters,Meters,Meters", "m"),
+        ("x_um,y_um,z_um", "um"),
+        ("x,y,z", None),
+    ],
+)
+def test_the_unit_that_a_header_tells_is_kept(tmp_path: Path, head: str, unit: str | None) -> None:
+    path = put(tmp_path, f"{head}\n{lines(POINTS)}")
+    assert read_cloud(path).unit == unit
+    assert read_cloud(path, unit="Centimetres").unit == "cm", "who reads it knows better"
+    with pytest.raises(ConfigError, match=r"unknown unit of length.*one of nm, um, mm"):
+        read_cloud(path, unit="parsec")
+
+
 # --- columns without names ---
 
 
