@@ -5,7 +5,8 @@ translation within 2 % of the diagonal. Of a symmetric object any pose is as goo
 lies on the reference: nine points of ten within 0.5 % of the diagonal. Test scans, whose pose is not known, more than
 half of them damaged: three points of four within 0.5 %.
 
-python benchmarks/registration.py --root DIR
+python benchmarks/registration.py --root DIR                       # objects in the layout of Anomaly-ShapeNet
+python benchmarks/registration.py --parts 20 --methods ours        # parts made in code, of held-out families
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import argparse
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import open3d as o3d
@@ -27,6 +29,8 @@ from pointadplus.data import open_dataset
 from pointadplus.geometry.alignment import Reference
 from pointadplus.geometry.registration import Transform
 from pointadplus.learning.synthesis.corpus import free_turn
+from pointadplus.learning.synthesis.parts import Part, PartConfig
+from pointadplus.learning.synthesis.shapes import HELD_OUT
 
 Aligner = Callable[[Tensor], Transform]
 VOXEL = 0.02  # of the diagonal, as Open3D's tutorial on global registration takes it for a room-sized scan
@@ -72,7 +76,34 @@ def open3d(reference: Tensor) -> Aligner:
     return align
 
 
-METHODS: dict[str, Callable[[Tensor], Aligner]] = {"Reference.align": ours, "Open3D FPFH + RANSAC + ICP": open3d}
+METHODS: dict[str, Callable[[Tensor], Aligner]] = {"ours": ours, "open3d": open3d}
+NAMES = {"ours": "Reference.align", "open3d": "Open3D FPFH + RANSAC + ICP"}
+FIRST, SCANS = 201, 4  # seed of the first part; scans of each kind
+
+
+class Case(NamedTuple):
+    """An object: normal scans in one pose, the first of which is the reference, and named scans in any pose."""
+
+    normals: list[Tensor]
+    scans: list[tuple[str, Tensor]]
+
+
+def files(root: Path) -> Iterator[Case]:
+    dataset = open_dataset("anomaly-shapenet", root)
+    for category in dataset.categories():
+        normals = [sample.load()[0].points for sample in dataset.select(category, "train")]
+        yield Case(
+            normals, [(sample.path.stem, sample.load()[0].points) for sample in dataset.select(category, "test")]
+        )
+
+
+def made(count: int) -> Iterator[Case]:
+    """Even samples, fused and one-sided scans, all healthy, against an even sample."""
+    for number in range(count):
+        part = Part(FIRST + number, PartConfig(family=HELD_OUT[number % len(HELD_OUT)]))
+        kinds = [(f"{part.config.family}-{FIRST + number}-{scan}", scan) for scan in ("even", "table", "single")]
+        scans = [(name, part.scan(10 + shot, scan=scan).points) for name, scan in kinds for shot in range(SCANS)]
+        yield Case([part.scan(0).points], scans)
 
 
 def diagonal(points: Tensor) -> float:
@@ -85,24 +116,25 @@ def lies_on(reference: Reference, moved: Tensor, share: float, within: float) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, required=True)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--root", type=Path)
+    source.add_argument("--parts", type=int)
+    parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    dataset = open_dataset("anomaly-shapenet", arguments.root)
+    methods = {name: METHODS[name] for name in arguments.methods.split(",")}
     generator = torch.Generator().manual_seed(arguments.seed)
     o3d.utility.random.seed(arguments.seed)
     done: dict[tuple[str, str], list[bool]] = defaultdict(list)
     seconds: dict[str, list[float]] = defaultdict(list)
     failed: dict[str, list[str]] = defaultdict(list)
-    for category in dataset.categories():
-        normals = [sample.load()[0].points for sample in dataset.select(category, "train")]
+    for normals, scans in made(arguments.parts) if arguments.root is None else files(arguments.root):
         reference, size = Reference(normals[0]), diagonal(normals[0])
-        aligners = {name: make(normals[0]) for name, make in METHODS.items()}
+        aligners = {name: make(normals[0]) for name, make in methods.items()}
         turned = []
         for points in normals[1:]:
             turn, shift = free_turn(generator).double(), size * torch.randn(3, generator=generator, dtype=torch.float64)
             turned.append((Transform(turn, shift), points))
-        scans = [(sample.path.stem, sample.load()[0].points) for sample in dataset.select(category, "test")]
         for name, align in aligners.items():
             for pose, points in turned:
                 found = timed(seconds[name], align, pose.apply(points))
@@ -120,12 +152,14 @@ def main() -> None:
                     failed[name].append(stem)
     print("| method | templates | test scans | s / scan, median |")
     print("| --- | ---: | ---: | ---: |")
-    for name in METHODS:
+    for name in methods:
         cells = [f"{sum(done[name, test])} of {len(done[name, test])}" for test in ("templates", "test scans")]
-        print(f"| {name} | {' | '.join(cells)} | {np.median(seconds[name]):.2f} |")
-    print(f"\n`python benchmarks/registration.py --root DIR --seed {arguments.seed}`, {machine()}")
+        print(f"| {NAMES[name]} | {' | '.join(cells)} | {np.median(seconds[name]):.2f} |")
+    source_told = "--root DIR" if arguments.root else f"--parts {arguments.parts}"
+    told = f"{source_told} --methods {arguments.methods} --seed {arguments.seed}"
+    print(f"\n`python benchmarks/registration.py {told}`, {machine()}")
     for name, stems in failed.items():
-        print(f"Not on the reference, {name}: {', '.join(stems)}")
+        print(f"Not on the reference, {NAMES[name]}: {', '.join(stems)}")
 
 
 def timed(seconds: list[float], align: Aligner, scan: Tensor) -> Transform:
