@@ -18,14 +18,17 @@ from pointadplus.results.detector import AnomalyDetector
 
 
 class MeanHeight(AnomalyDetector):
-    """Scores points by z and the object by their mean; `gain` is all that it could learn."""
+    """Scores points by z and the object by their mean; `gain` is all that it could learn. What lies below 0 it cannot
+    judge."""
 
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
 
     def score_cloud(self, cloud: PointCloud) -> Detection:
         scores = (self.gain * cloud.points[:, 2]).clamp(0, 1)
-        return Detection(float(scores.mean()), cloud.to_rows(scores), cloud)
+        below = bool((cloud.points[:, 2] < 0).any())
+        notes = ("below the ground",) if below else ()
+        return Detection(float(scores.mean()), cloud.to_rows(scores), cloud, notes=notes, measurable=not below)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         Path(path).write_text(str(self.gain))

@@ -53,8 +53,8 @@ class _Round(NamedTuple):
 
 
 FIRST = _Round(256, 8, 8, 0.03, 0.012), _Round(1024, 4, 8, 0.012, 0.006)
-TURNED = _Round(768, 16, 6, 0.012, 0.005)
-LAST = _Round(4096, 2, 8, 0.006, 0.004), _Round(8192, 1, 8, 0.004, 0.003)
+TURNED = _Round(768, 6, 6, 0.012, 0.005)
+LAST = _Round(2048, 2, 6, 0.006, 0.004), _Round(8192, 1, 6, 0.004, 0.003)
 
 
 class Reference:

@@ -99,7 +99,8 @@ class AnomalyDetector(ABC):
 
         Split-conformal; what is promised, and how little with few scans, stands at `Calibration`. One scan will do, 99
         are needed for a rate of 0.01. Scans that the detector was fitted on score too low to promise anything, and a
-        detector that is fitted again has to be calibrated again.
+        detector that is fitted again has to be calibrated again. Scans that cannot be judged (`Detection.measurable`)
+        would have no verdict, and count for nothing here; a warning tells how many there were.
 
         Args:
             normals: normal scans that the detector was not fitted on; anything that `score` takes.
@@ -109,11 +110,14 @@ class AnomalyDetector(ABC):
             the detector itself; `detector.calibration.save` keeps the calibration, `use_calibration` takes it up again.
 
         Raises:
-            ConfigError: no scan, or a rate out of range.
+            ConfigError: no scan that can be judged, or a rate out of range.
             CloudError: a scan cannot be read.
         """
-        peaks = ((found.object_score, found.peak_score) for found in self.score_many(normals))
-        found = Calibration.of(peaks, false_alarm_rate, self.fingerprint())
+        scored = [(scan.measurable, scan.object_score, scan.peak_score) for scan in self.score_many(normals)]
+        judged = [(total, peak) for measurable, total, peak in scored if measurable]
+        if len(judged) < len(scored):
+            warnings.warn(f"{len(scored) - len(judged)} of {len(scored)} scans cannot be judged, left out", stacklevel=2)
+        found = Calibration.of(judged, false_alarm_rate, self.fingerprint())
         if found.promise > false_alarm_rate:
             warnings.warn(found.describe(), stacklevel=2)
         self.calibration = found

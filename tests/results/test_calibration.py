@@ -109,6 +109,17 @@ def test_enough_scans_warn_of_nothing():
     assert detector.calibration.describe() == "99 normal scans: anomalous above 0.9900, at most 1.00% false alarms"
 
 
+def test_scans_that_cannot_be_judged_count_for_nothing():
+    scans = [scan(0.2), scan(-0.1, 0.9), scan(0.4)]
+    with pytest.warns(UserWarning, match="1 of 3 scans cannot be judged, left out"):
+        detector = MeanHeight().calibrate(scans, 0.4)
+    assert detector.calibration is not None
+    assert detector.calibration.scores == pytest.approx((0.2, 0.4))
+    assert detector.score(scan(-0.1, 0.9)).verdict == "not measurable"
+    with pytest.warns(UserWarning), pytest.raises(ConfigError, match="at least one normal scan"):
+        MeanHeight().calibrate(scans[1:2], 0.4)
+
+
 def test_uncalibrated_detections_decide_nothing():
     detection = MeanHeight().score(scan(0.2))
     assert detection.p_value is None and detection.is_anomalous is None
@@ -231,6 +242,10 @@ def test_the_command_line_calibrates_and_decides(tmp_path: Path, monkeypatch: py
     first, second = map(json.loads, lines.read_text().splitlines())
     assert (first["p_value"], first["is_anomalous"]) == (0.45, False)
     assert (second["p_value"], second["is_anomalous"]) == (0.05, True)
+    write_scan(normals / "low.ply", -0.5, 0.9)
+    result = command(monkeypatch, *arguments)
+    assert result.code == 0 and "19 normal scans" in result.out
+    assert f"{normals / 'low.ply'}: left out, it cannot be judged: below the ground" in result.err
     (normals / "bad.ply").write_text("no")
     result = command(monkeypatch, *arguments)
     assert result.code == 1 and result.err.startswith(f"error: {normals / 'bad.ply'}")

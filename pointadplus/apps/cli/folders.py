@@ -177,7 +177,10 @@ def calibrate_on(load: Callable[[], AnomalyDetector], normals: Path, out: Path, 
         for file in files:
             try:
                 detection = detector.score(file)
-                yield detection.object_score, detection.peak_score
+                if detection.measurable:
+                    yield detection.object_score, detection.peak_score
+                else:
+                    note(f"{printable(file)}: left out, it cannot be judged: {'; '.join(detection.notes)}")
             except Exception as error:  # whatever is wrong with one file, the others are scored
                 failed += 1
                 trace()
