@@ -35,9 +35,12 @@ _Built = TypeVar("_Built")
 _BYTES_A_POINT = 256  # that a compressed file may unpack to: 32 doubles, more than scanners write
 
 _TEXTS = (".xyz", ".txt", ".csv", ".asc", ".tsv")
-_READERS: dict[str, Callable[[bytes], RawCloud]] = {
+_VIEWED: dict[str, Callable[[memoryview], RawCloud]] = {
     ".pcd": read_pcd,
     ".ply": read_ply,
+    **dict.fromkeys(_TEXTS, read_text),
+}
+_READERS: dict[str, Callable[[bytes], RawCloud]] = {
     ".off": read_off,
     ".npy": read_npy,
     ".npz": read_npz,
@@ -49,13 +52,15 @@ _READERS: dict[str, Callable[[bytes], RawCloud]] = {
     **dict.fromkeys((".iges", ".igs"), read_iges),
     **dict.fromkeys((".las", ".laz"), read_las),
     **dict.fromkeys((".tif", ".tiff"), read_tiff),
-    **dict.fromkeys(_TEXTS, read_text),
 }
 _SCENES = (".stl", ".obj", ".glb", ".gltf")
-_SCANS: dict[str, Callable[[bytes, Path, int | None], RawCloud]] = {".e57": read_e57, ".ptx": read_ptx}
+_SCANS: dict[str, Callable[[Path, int | None], RawCloud]] = {
+    ".e57": read_e57,
+    ".ptx": lambda path, number: read_ptx(path.read_bytes(), number),
+}
 
 #: Extensions that `read_cloud` reads and folders are searched for; a PNG it reads only where it is named.
-READABLE = tuple(sorted((*_READERS, *_SCENES, *_SCANS)))
+READABLE = tuple(sorted((*_VIEWED, *_READERS, *_SCENES, *_SCANS)))
 
 
 def read_cloud(
@@ -137,7 +142,7 @@ def read_file(
     path: str | os.PathLike[str],
     extensions: Sequence[str],
     build: Callable[[RawCloud, str], _Built],
-    reader: Callable[[bytes], RawCloud] | None = None,
+    reader: Callable[[memoryview], RawCloud] | None = None,
 ) -> _Built:
     """What `build` makes of a file's content and of its path, which serves as the source.
 
@@ -157,16 +162,19 @@ def read_file(
         raise CloudReadError("no such file", where=path, expected="a file", found="nothing")
     if suffix not in extensions:
         raise CloudReadError("unknown extension", where=path, expected=", ".join(extensions), found=suffix or "none")
-    data = _read_bytes(path)
+    _check_file(path)
     try:
         with np.errstate(invalid="ignore", over="ignore"):  # numbers that are none; such rows are dropped and counted
-            return build(_read(data, path, number) if reader is None else reader(data), source)
+            return build(_read(path, number) if reader is None else reader(_view(path)), source)
     except CloudError as error:
         # Readers see bytes only; the file's name is added here.
         raise CloudReadError(
             error.what, where=source, expected=error.expected, found=error.found, hint=error.hint
         ) from error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            found = error.strerror
+            raise CloudReadError("cannot be read", where=source, expected="a readable file", found=found) from error
         # Parsers of hostile bytes fail in too many ways to list; each means that this file cannot be read.
         raise CloudReadError(
             f"not a readable {suffix} file",
@@ -185,22 +193,25 @@ def _file_and_scan(path: Path) -> tuple[Path, int | None]:
     return path, None
 
 
-def _read(data: bytes, path: Path, number: int | None) -> RawCloud:
+def _read(path: Path, number: int | None) -> RawCloud:
     suffix = path.suffix.lower()
     if suffix in _SCANS:
-        return _SCANS[suffix](data, path, number)
+        return _SCANS[suffix](path, number)
+    if suffix in _VIEWED:
+        return _VIEWED[suffix](_view(path))
+    data = path.read_bytes()
     if suffix in DEPTH:
         return read_depth(data, path)
     return read_scene(data, path) if suffix in _SCENES else _READERS[suffix](data)
 
 
-def _read_bytes(path: Path) -> bytes:
+def _view(path: Path) -> memoryview:
+    """The content, in NumPy's memory, which comes in larger pages: reading into it takes a third of the time."""
+    return np.fromfile(path, np.uint8).data
+
+
+def _check_file(path: Path) -> None:
     if not path.is_file():  # a folder; a pipe or a device would block or never end
         raise CloudReadError("not a file", where=path, expected="a file", found="a folder or a device")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CloudReadError("cannot be read", where=path, expected="a readable file", found=error.strerror) from error
-    if not data:
+    if not path.stat().st_size:
         raise CloudReadError("the file is empty", where=path, expected="points", found="0 bytes")
-    return data
