@@ -164,7 +164,8 @@ def near_the_origin(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not offset.any():
         return points.astype(np.float32), offset
     digits = math.floor(-math.log10(4 * np.spacing(np.abs(offset).max())))
-    return np.round(points - offset, digits).astype(np.float32), offset
+    shifted = points - offset
+    return np.round(shifted, digits, out=shifted).astype(np.float32), offset
 
 
 def _far_offset(points: np.ndarray) -> np.ndarray:
@@ -172,6 +173,9 @@ def _far_offset(points: np.ndarray) -> np.ndarray:
     some = some[np.isfinite(some).all(1)]
     if not len(some):
         return np.zeros(3)
+    few = np.sort(some[::10], axis=0)
+    if 2 * np.abs(some).max() < FAR * float(np.subtract(*few[[len(few) * 9 // 10, len(few) // 10]]).max()):
+        return np.zeros(3)  # plainly near, as most clouds are
     low, middle, high = np.quantile(some, (0.05, 0.5, 0.95), axis=0)
     size = float((high - low).max())
     if not 0 < FAR * size < np.abs(middle).max():

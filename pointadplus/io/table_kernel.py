@@ -22,7 +22,7 @@ _POWERS = np.array([float(10**k) for k in range(61)])  # up to 22, a double hold
 _RESTS = np.array([float(10**k - int(float(10**k))) for k in range(61)])
 _DIGITS, _EXACT, _LARGEST = 19, 1 << 53, 22
 _SPLIT = 134217729.0  # 2²⁷ + 1
-_TIE = 1e-12  # of a unit in the last place; the error of two doubles is below 1e-13 of it
+_ERROR = 2.0**-97  # of a product or quotient of two doubles each, relative to it, and then some
 _LF, _CR, _TAB, _SPACE, _PLUS, _MINUS, _ZERO, _LOWER = 10, 13, 9, 32, 43, 45, 48, 32
 
 
@@ -57,9 +57,8 @@ def _scaled(mantissa: np.uint64, power: int) -> float:
     rest = ((a * b - product) + a * (scale - b) + (factor - a) * b) + (factor - a) * (scale - b)
     rest += factor * beyond
     second = rest + low * scale if power >= 0 else ((high - product) - rest + low) / scale
-    value = first + second
-    error = abs(second - (value - first)) / np.spacing(value)
-    return np.nan if abs(error - 0.5) < _TIE or abs(error - 0.25) < _TIE else value
+    value, unsure = first + second, first * _ERROR
+    return value if first + (second - unsure) == first + (second + unsure) else np.nan
 
 
 @_compiled
