@@ -19,7 +19,18 @@ from pathlib import Path
 
 import numpy as np
 from formats import (
-    PLACE, Read, Write, by_open3d, from_e57, from_las, from_open3d, own, pandas_reader, table, write_e57, write_las,
+    PLACE,
+    Read,
+    Write,
+    by_open3d,
+    from_e57,
+    from_las,
+    from_open3d,
+    own,
+    pandas_reader,
+    table,
+    write_e57,
+    write_las,
 )  # fmt: skip
 from numpy.typing import NDArray
 from real_objects import machine

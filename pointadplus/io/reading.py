@@ -28,6 +28,7 @@ from .sampling import to_cloud
 from .scanners import read_e57, read_las
 from .tables import read_text
 from .threemf import read_3mf
+from .unknown import conversion_hint
 from .vtk import read_vtk
 from .vtp import read_vtp
 
@@ -161,7 +162,8 @@ def read_file(
     if not path.exists():
         raise CloudReadError("no such file", where=path, expected="a file", found="nothing")
     if suffix not in extensions:
-        raise CloudReadError("unknown extension", where=path, expected=", ".join(extensions), found=suffix or "none")
+        found, hint = suffix or "none", None if suffix in READABLE else conversion_hint(suffix)
+        raise CloudReadError("unknown extension", where=path, expected=", ".join(extensions), found=found, hint=hint)
     _check_file(path)
     try:
         with np.errstate(invalid="ignore", over="ignore"):  # numbers that are none; such rows are dropped and counted
