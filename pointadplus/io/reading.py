@@ -17,7 +17,7 @@ from ..errors import CloudError, CloudReadError, ConfigError
 from .arrays import read_npy, read_npz, read_tiff
 from .cad import read_iges, read_step
 from .column_names import check_columns
-from .depth import DEPTH, read_depth
+from .depth import DEPTH, Camera, FindCamera, camera_beside, check_camera, read_depth
 from .formats import MAX_INFLATED, RawCloud, inflating_at_most
 from .meshes import read_off, read_scene
 from .objects import from_object
@@ -43,8 +43,6 @@ _VIEWED: dict[str, Callable[[memoryview], RawCloud]] = {
 }
 _READERS: dict[str, Callable[[bytes], RawCloud]] = {
     ".off": read_off,
-    ".npy": read_npy,
-    ".npz": read_npz,
     ".pts": read_pts,
     ".3mf": read_3mf,
     ".vtk": read_vtk,
@@ -52,7 +50,12 @@ _READERS: dict[str, Callable[[bytes], RawCloud]] = {
     **dict.fromkeys((".step", ".stp"), read_step),
     **dict.fromkeys((".iges", ".igs"), read_iges),
     **dict.fromkeys((".las", ".laz"), read_las),
+}
+_IMAGES: dict[str, Callable[[bytes, FindCamera], RawCloud]] = {
+    ".npy": read_npy,
+    ".npz": read_npz,
     **dict.fromkeys((".tif", ".tiff"), read_tiff),
+    **dict.fromkeys(DEPTH, read_depth),
 }
 _SCENES = (".stl", ".obj", ".glb", ".gltf")
 _SCANS: dict[str, Callable[[Path, int | None], RawCloud]] = {
@@ -61,7 +64,7 @@ _SCANS: dict[str, Callable[[Path, int | None], RawCloud]] = {
 }
 
 #: Extensions that `read_cloud` reads and folders are searched for; a PNG it reads only where it is named.
-READABLE = tuple(sorted((*_VIEWED, *_READERS, *_SCENES, *_SCANS)))
+READABLE = tuple(sorted({*_VIEWED, *_READERS, *_IMAGES, *_SCENES, *_SCANS} - {*DEPTH}))
 
 
 def read_cloud(
@@ -71,6 +74,8 @@ def read_cloud(
     seed: int = 0,
     max_points: int | None = None,
     columns: Mapping[str, int | str] | None = None,
+    camera: Camera | Sequence[float | int] | None = None,
+    depth_scale: float | int | None = None,
 ) -> PointCloud:
     """Read a scan, or sample a mesh.
 
@@ -84,9 +89,10 @@ def read_cloud(
 
     Columns of a text table go by their names, whatever their case, unit and punctuation; without names, those after x,
     y, z are told apart by their values: normals have unit length, and a first column that counts the rows is an index.
-    A matrix of heights is an organised scan where the lines above it name its pitch, such as `XRes=0.05`. A PNG is a
-    depth image: `scan.json` beside `scan.png` tells fx, fy, cx, cy in pixels and `depth_scale`, and without it the
-    image is refused. All scans of an E57 or PTX are one cloud; `file.e57#2` is the second of them alone.
+    A matrix of heights is an organised scan where the lines above it name its pitch, such as `XRes=0.05`. A PNG, and a
+    TIFF, NPY or NPZ of one number a pixel, is a depth image: `camera`, or `scan.json` or `intrinsics.json` beside it,
+    tells fx, fy, cx, cy in pixels and `depth_scale`, and without them the image is refused. All scans of an E57 or PTX
+    are one cloud; `file.e57#2` is the second of them alone.
 
     Args:
         path: the file, with `#` and a number from 1 behind it for one scan of an E57 or PTX.
@@ -96,11 +102,14 @@ def read_cloud(
             bytes for each of them; None means what memory holds.
         columns: of a text table, by field, x, y and z at least, and nx, ny, nz, red, green, blue: numbers from 1, or
             names of its header, such as `{"x": 3, "y": 4, "z": 5}`; None leaves it to the header.
+        camera: of a depth image, a `Camera` or fx, fy, cx, cy in pixels; None leaves it to a JSON beside the file.
+        depth_scale: multiplies the numbers of a depth image; None: as the camera or the JSON tells, or 1.
 
     Raises:
         CloudReadError: missing, unreadable, empty, truncated, malformed, absurd or too large a file, an unknown
             extension, or a text table in which no coordinates are found.
-        ConfigError: `points` or `max_points` below 1, or `columns` without x, y or z, or for another kind of file.
+        ConfigError: `points` or `max_points` below 1, `columns` without x, y or z, or what is no camera; or either for
+            another kind of file.
     """
     check_range(points, "[1, ∞)", "points")
     if max_points is not None:
@@ -108,6 +117,10 @@ def read_cloud(
     named = check_columns(columns)
     if named is not None and Path(path).suffix.lower() not in _TEXTS:
         raise ConfigError("only text tables have columns", where=path, expected=", ".join(_TEXTS), found="columns")
+
+    eye = check_camera(camera, depth_scale)
+    if (camera is not None or depth_scale is not None) and Path(path).suffix.lower() not in _IMAGES:
+        raise ConfigError("only images have a camera", where=path, expected=", ".join(_IMAGES), found="camera")
 
     def build(raw: RawCloud, source: str) -> PointCloud:
         rows = raw.points.size // 3
@@ -117,6 +130,9 @@ def read_cloud(
 
     with inflating_at_most(MAX_INFLATED if max_points is None else max_points * _BYTES_A_POINT):
         reader = None if named is None else partial(read_text, columns=named)
+        if Path(path).suffix.lower() in _IMAGES and (eye is not None or depth_scale is not None):
+            find = partial(camera_beside, Path(path), depth_scale) if eye is None else lambda: eye
+            reader = lambda data: _IMAGES[Path(path).suffix.lower()](bytes(data), find)  # noqa: E731
         return read_file(path, (*READABLE, *DEPTH), build, reader)
 
 
@@ -202,8 +218,8 @@ def _read(path: Path, number: int | None) -> RawCloud:
     if suffix in _VIEWED:
         return _VIEWED[suffix](_view(path))
     data = path.read_bytes()
-    if suffix in DEPTH:
-        return read_depth(data, path)
+    if suffix in _IMAGES:
+        return _IMAGES[suffix](data, partial(camera_beside, path))
     return read_scene(data, path) if suffix in _SCENES else _READERS[suffix](data)
 
 

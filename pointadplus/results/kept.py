@@ -7,6 +7,7 @@ import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ def kept_detection(path: Path, calibration: Calibration | None = None) -> Detect
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         told = json.loads(arrays.pop("told").tobytes())
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
         scores = tensors.pop("scores")
         grid = None if told["grid"] is None else tuple(told["grid"])
         cloud = PointCloud(**tensors, grid=grid, source_size=told["source_size"], source=told["source"])
