@@ -35,10 +35,12 @@ Read = Callable[[Path], NDArray]
 PLACE = (1000.0, -2000.0, 30.0)
 
 
-def table(delimiter: str, head: str = "", decimal: str = ".", encoding: str = "utf-8", index: bool = False) -> Write:
+def table(
+    delimiter: str, head: str = "", decimal: str = ".", encoding: str = "utf-8", index: bool = False, form: str = "%.6f"
+) -> Write:
     def write(path: Path, points: NDArray) -> None:
         frame = pandas.DataFrame(points)
-        text = frame.to_csv(sep=delimiter, header=False, index=index, decimal=decimal, float_format="%.6f")
+        text = frame.to_csv(sep=delimiter, header=False, index=index, decimal=decimal, float_format=form)
         path.write_bytes((head + text).encode(encoding))
 
     return write

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ class PointCloud:
             raise CloudError(
                 "the cloud has no point", where=self.source or "PointCloud.points", expected="N ≥ 1", found="N = 0"
             )
-        if not torch.isfinite(points).all():
+        if not all(map(isfinite, points.aminmax())):  # NaN goes through both; several times as fast as asking each
             raise CloudError(
                 "points are not finite",
                 where="PointCloud.points",
@@ -186,8 +187,9 @@ class PointCloud:
         array, left_out = without_no_returns(array, grid is not None)
         with np.errstate(over="ignore", invalid="ignore"):
             array, offset = near_the_origin(array)
-        finite = np.isfinite(array).all(1)
-        if not finite.any():
+        known = np.isfinite(array)
+        finite = None if known.all() else known.all(1)
+        if not len(array) or (finite is not None and not finite.any()):
             raise CloudError(
                 "the cloud has no finite point",
                 where=where,
@@ -195,7 +197,9 @@ class PointCloud:
                 found=f"{total} rows, none finite",
                 hint="export the scan again",
             )
-        kept = None if finite.all() else torch.from_numpy(np.flatnonzero(finite))
+
+        def of_finite(rows: np.ndarray) -> np.ndarray:
+            return rows if finite is None else rows[finite]
 
         def attribute(value: Any, name: str) -> Tensor | None:
             if value is None:
@@ -204,22 +208,22 @@ class PointCloud:
             divisor = 255.0 if name == "colors" and extra.dtype.kind in "ui" else 1.0
             if extra.size != total * 3:
                 raise CloudError(f"{name} do not fit the points", where=where, expected=(total, 3), found=extra.shape)
-            tensor = torch.from_numpy(np.ascontiguousarray(extra.reshape(-1, 3)[finite], dtype=np.float32)) / divisor
+            tensor = torch.from_numpy(of_finite(extra.reshape(-1, 3)).astype(np.float32, order="C")) / divisor
             return torch.nan_to_num(tensor, posinf=0.0, neginf=0.0)
 
         return cls(
-            points=torch.from_numpy(np.ascontiguousarray(array[finite])),
+            points=torch.from_numpy(np.ascontiguousarray(of_finite(array))),
             normals=attribute(normals, "normals"),
             colors=attribute(colors, "colors"),
             grid=grid,
             viewpoint=_place(viewpoint, where),
-            rows=kept,
+            rows=None if finite is None else torch.from_numpy(np.flatnonzero(finite)),
             source_size=total,
             source=source,
             offset=torch.from_numpy(offset),
             notes=(*notes, *left_out),
             eyes=None if eyes is None else torch.from_numpy(as_numbers(eyes, where).astype(np.float64)),
-            scan=None if eyes is None else _whose(scan, total, where)[torch.from_numpy(finite)],
+            scan=None if eyes is None else torch.from_numpy(of_finite(_whose(scan, total, where))),
             unit=None if unit is None else unit_named(unit),
         )
 
@@ -355,12 +359,12 @@ def _place(value: Any, where: str) -> Float[Tensor, "3"] | None:
     return torch.from_numpy(array) if np.isfinite(array).all() else None
 
 
-def _whose(scan: Any, total: int, where: str) -> Int[Tensor, "m"]:
+def _whose(scan: Any, total: int, where: str) -> np.ndarray:
     """The scan of each of `total` rows."""
     numbers = as_numbers(scan, where)
     if numbers.shape != (total,):
         raise CloudError("not a scan for each point", where=where, expected=(total,), found=numbers.shape)
-    return torch.from_numpy(numbers.astype(np.int64))
+    return numbers.astype(np.int64)
 
 
 def _shape_hint(shape: tuple[int, ...]) -> str | None:

@@ -15,6 +15,7 @@ SHARE, LEAST = 0.01, 50  # of the rows that hold one value: more are no surface
 SENTINELS = (9999.0, 99999.0, 32767.0, 32768.0)  # and whatever is 10⁹ or beyond, of either sign
 _HUGE = 1e9
 _SAMPLE = 4000  # rows among which a value that a mass of rows holds shows itself
+_BETWEEN = 0.05  # of the sample; a far height has all but a hundredth of the others on one side
 _FAR = 3.0  # times the range of the other heights
 FAR = 16.0  # sizes from the origin beyond which float32 would round by more than a millionth of the cloud's size
 _PLACED = 10_000  # rows that tell a cloud's place and size, a few stray ones aside
@@ -71,26 +72,28 @@ def without_no_returns(points: np.ndarray, organised: bool) -> tuple[np.ndarray,
     notes: list[str] = []
 
     def told(rows: np.ndarray, what: str) -> str:
-        return f"{int(rows.sum()):,} of {len(points):,} rows hold {what}"
+        return f"{len(rows):,} of {len(points):,} rows hold {what}"
 
     sample = points[np.random.default_rng(0).integers(0, len(points), _SAMPLE)]
     for value in _frequent(sample, np.zeros((1, 3))):
-        rows = (points == value).all(1)
-        count = int(rows.sum())
+        rows = np.flatnonzero(points[:, 0] == value[0])  # few, as a rule; along rows a search is ten times as slow
+        rows = rows[(points[rows] == value).all(1)]
         what = f"one point, ({', '.join(f'{number:g}' for number in value)})"
-        if count > limit and count < len(points):
-            gone |= rows
+        if limit < len(rows) < len(points):
+            gone[rows] = True
             notes.append(f"{told(rows, what)}: no return, left out")
-        elif not value.any() and 1 < count <= limit:
+        elif not value.any() and 1 < len(rows) <= limit:
             notes.append(f"{told(rows, what)}: kept")
     with np.errstate(invalid="ignore", over="ignore"):
         for (height,) in _frequent(sample[:, 2:]):
-            rows = (points[:, 2] == height) & ~gone
-            if rows.sum() <= limit or not np.isfinite(height):
-                continue
             known = abs(height) in SENTINELS or abs(height) >= _HUGE
-            if (organised or known) and _is_far(points[:, 2], float(height), gone):
-                gone |= rows
+            if not (organised or known) or (height and _is_between(sample[:, 2], float(height))):
+                continue
+            rows = np.flatnonzero((points[:, 2] == height) & ~gone)
+            if len(rows) <= limit or not np.isfinite(height):
+                continue
+            if _is_far(points[:, 2], float(height), gone):
+                gone[rows] = True
                 notes.append(f"{told(rows, f'z = {height:g}, far from the others')}: no return, left out")
             elif organised and height == 0:
                 notes.append(f"{told(rows, 'z = 0')}: kept")
@@ -103,9 +106,17 @@ def without_no_returns(points: np.ndarray, organised: bool) -> tuple[np.ndarray,
 
 def _frequent(sample: np.ndarray, always: np.ndarray | None = None) -> np.ndarray:
     """Rows that stand in a sample of `_SAMPLE` several times, as a hundredth of all surely does; and some others."""
+    often = _SAMPLE * SHARE / 4
+    values, counts = np.unique(sample[:, -1], return_counts=True)
+    sample = sample[np.isin(sample[:, -1], values[counts > often])]  # few, as a rule; to sort rows takes long
     rows, counts = np.unique(sample[np.isfinite(sample).all(1)], axis=0, return_counts=True)
-    found = rows[np.argsort(-counts)][: int((counts > _SAMPLE * SHARE / 4).sum())]
+    found = rows[np.argsort(-counts)][: int((counts > often).sum())]
     return found if always is None else np.unique(np.concatenate([found, always.astype(found.dtype)]), axis=0)
+
+
+def _is_between(heights: np.ndarray, height: float) -> bool:
+    """Whether many heights are lower, and many are higher: it is not far from the others, and need not be counted."""
+    return bool(min((heights < height).mean(), (heights > height).mean()) > _BETWEEN)
 
 
 def _is_far(heights: np.ndarray, height: float, gone: np.ndarray) -> bool:
@@ -153,7 +164,8 @@ def near_the_origin(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not offset.any():
         return points.astype(np.float32), offset
     digits = math.floor(-math.log10(4 * np.spacing(np.abs(offset).max())))
-    return np.round(points - offset, digits).astype(np.float32), offset
+    shifted = points - offset
+    return np.round(shifted, digits, out=shifted).astype(np.float32), offset
 
 
 def _far_offset(points: np.ndarray) -> np.ndarray:
@@ -161,6 +173,9 @@ def _far_offset(points: np.ndarray) -> np.ndarray:
     some = some[np.isfinite(some).all(1)]
     if not len(some):
         return np.zeros(3)
+    few = np.sort(some[::10], axis=0)
+    if 2 * np.abs(some).max() < FAR * float(np.subtract(*few[[len(few) * 9 // 10, len(few) // 10]]).max()):
+        return np.zeros(3)  # plainly near, as most clouds are
     low, middle, high = np.quantile(some, (0.05, 0.5, 0.95), axis=0)
     size = float((high - low).max())
     if not 0 < FAR * size < np.abs(middle).max():

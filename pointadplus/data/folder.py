@@ -13,7 +13,8 @@ def read_samples(root: Path) -> tuple[Sample, ...]:
     """List the samples of one object class, named after the folder.
 
     `good/` and `bad/` hold the test clouds, `train/` normal clouds for few-shot methods, and `masks/<stem>.txt`
-    or `masks/<stem>.npy` the point labels of a bad cloud. A bad cloud's kind is its name without the trailing number.
+    or `masks/<stem>.npy` the point labels of a bad cloud. A bad cloud's kind is its name without the
+    trailing number: `dent.deep_12` is of the kind `dent.deep`.
 
     Raises:
         DatasetError: `good/` or `bad/` is missing or empty, or a mask fits no cloud.
@@ -49,4 +50,4 @@ def read_samples(root: Path) -> tuple[Sample, ...]:
 
 
 def _kind(path: Path) -> str:
-    return re.sub(r"[_\-\s\d]+$", "", path.stem.lower()) or "bad"
+    return re.sub(r"[_\-\s\d.]+$", "", path.stem.lower()) or "bad"

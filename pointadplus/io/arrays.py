@@ -12,21 +12,24 @@ import numpy as np
 from ..errors import CloudReadError, install_command
 from .column_names import FIELDS, field
 from .columns import WIDEST, from_columns
+from .depth import HINT, FindCamera, from_depth
 from .formats import RawCloud, check_blank, check_bytes, from_fields, most_inflated, unit_colors
 
-_IMAGE = "an image of depths or heights needs its camera or its pitch; give points, (N, 3) or (H, W, 3)"
+_IMAGE = f"an image of depths or heights needs its camera or its pitch; {HINT}"
+_ROWS = (3, 4, 6, 7, 9)  # of an array whose coordinates stand in rows
 _POINTS = ("points", "xyz", "pts", "vertices", "positions", "coords")  # keys of an NPZ, the first that is there
 _BESIDE = {"normals": ("normals", "normal"), "colors": ("colors", "colours", "color", "colour", "rgb")}
 
 
-def read_npy(data: bytes) -> RawCloud:
-    """NPY: (N, C ≥ 3), organised (H, W, 3), or a structured array with the fields x, y and z."""
+def read_npy(data: bytes, camera: FindCamera = lambda: None) -> RawCloud:
+    """NPY: (N, C ≥ 3), organised (H, W, 3), a structured array with the fields x, y and z, or a depth image, (H, W)."""
     array = _array(data)
-    return _from_records(array) if array.dtype.names else from_array(array)
+    return _from_records(array) if array.dtype.names else from_array(array, camera)
 
 
-def read_npz(data: bytes) -> RawCloud:
-    """NPZ: `points`, `xyz`, `pts`, `vertices`, or x, y and z, and `normals` and `colors` beside; or the only array."""
+def read_npz(data: bytes, camera: FindCamera = lambda: None) -> RawCloud:
+    """NPZ: `points`, `xyz`, `pts`, `vertices`, or x, y and z, and `normals` and `colors` beside; or `depth`, or the
+    only array."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
         names = {name.lower(): name for name in reversed(entries)}
@@ -49,17 +52,18 @@ def read_npz(data: bytes) -> RawCloud:
             raw = from_array(np.stack(axes, -1))
         else:
             others = [name for name in names if name not in beside.values()]
-            key = key or (others[0] if len(others) == 1 else None)
+            key = key or (others[0] if len(others) == 1 else "depth" if "depth" in others else None)
             if key is None:
                 expected = "`points`, `xyz`, `vertices`, or x, y and z, or one array"
                 raise CloudReadError("which array?", expected=expected, found=", ".join(entries)[:200])
             array = load(key)
-            raw = _from_records(array) if array.dtype.names else from_array(array)
+            raw = _from_records(array) if array.dtype.names else from_array(array, camera)
     return _with(raw, extra)
 
 
-def read_tiff(data: bytes) -> RawCloud:
-    """TIFF: an organised (H, W, 3) scan, or x, y and z as three pages; (0, 0, 0) is no return, as in MVTec 3D-AD."""
+def read_tiff(data: bytes, camera: FindCamera = lambda: None) -> RawCloud:
+    """TIFF: an organised (H, W, 3) scan, or x, y and z as three pages; (0, 0, 0) is no return, as in MVTec 3D-AD. Or a
+    depth image."""
     try:
         import tifffile  # pyright: ignore[reportMissingImports] - optional
     except ImportError as error:
@@ -75,6 +79,8 @@ def read_tiff(data: bytes) -> RawCloud:
     if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
         array = np.moveaxis(array, 0, 2)  # planar storage
     if array.ndim == 2 and array.shape[1] != 3:
+        if count == 1 and (known := camera()) is not None:
+            return from_depth(array, known)
         found = (
             f"{array.shape} {array.dtype}, the first of {count} pages" if count > 1 else f"{array.shape} {array.dtype}"
         )
@@ -86,8 +92,8 @@ def read_tiff(data: bytes) -> RawCloud:
     return RawCloud(np.where((raw.points == 0).all(-1, keepdims=True), np.nan, raw.points))
 
 
-def from_array(array: np.ndarray) -> RawCloud:
-    """Points from (N, C ≥ 3) or (H, W, 3).
+def from_array(array: np.ndarray, camera: FindCamera = lambda: None) -> RawCloud:
+    """Points from (N, C ≥ 3) or (H, W, 3), or from a depth image, (H, W), whose camera is known.
 
     Raises:
         CloudReadError: another shape, or what is no list of points: an image, or coordinates along the other axis.
@@ -95,13 +101,18 @@ def from_array(array: np.ndarray) -> RawCloud:
     if array.ndim == 3 and array.shape[2] == 3:
         _refuse_photograph(array)
         return RawCloud(array)
+    flat = array.squeeze() if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]) else array
+    if flat.ndim == 2 and min(flat.shape) > WIDEST and (known := camera()) is not None:
+        return from_depth(flat, known)
     if array.ndim == 2 and array.shape[1] > WIDEST:
         rows = array.shape[0]
-        hint = "give its transpose" if rows in (3, 4, 6, 7, 9) else _IMAGE
-        what = "the coordinates stand in rows" if rows in (3, 4, 6, 7, 9) else "an image is no list of points"
+        hint = "give its transpose" if rows in _ROWS else _IMAGE
+        what = "the coordinates stand in rows" if rows in _ROWS else "an image is no list of points"
         raise CloudReadError(what, expected="(N, 3 or more) or (H, W, 3)", found=array.shape, hint=hint)
     if array.ndim == 2 and array.shape[1] >= 3:
         return from_columns(array)
+    if flat.ndim == 2 and min(flat.shape) > WIDEST:
+        raise CloudReadError("an image is no list of points", found=array.shape, hint=_IMAGE)
     hint = "planes: move the first axis to the end" if array.ndim == 3 and array.shape[0] == 3 else None
     raise CloudReadError(
         "the array has the wrong shape", expected="(N, 3 or more) or (H, W, 3)", found=array.shape, hint=hint

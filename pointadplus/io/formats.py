@@ -106,7 +106,7 @@ def from_fields(fields: Mapping[str, np.ndarray], grid: tuple[int, int] | None =
     def triple(*choices: Sequence[str]) -> np.ndarray | None:
         for names in choices:
             if all(name in fields for name in names):
-                return np.stack([fields[name] for name in names], axis=1)
+                return side_by_side([fields[name] for name in names])
         return None
 
     points = triple(("x", "y", "z"))
@@ -118,6 +118,17 @@ def from_fields(fields: Mapping[str, np.ndarray], grid: tuple[int, int] | None =
         bits = np.ascontiguousarray(packed).view(np.uint32)
         colors = np.stack([bits >> 16, bits >> 8, bits], axis=1).astype(np.uint8)
     return RawCloud(points, triple(*_NORMALS), None if colors is None else unit_colors(colors), grid)
+
+
+def side_by_side(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """(N, C) of columns, (N,) each; of those that follow one another in records it is a view, without a copy."""
+    first = columns[0]
+    places = [column.__array_interface__["data"][0] for column in columns]
+    following = [places[0] + number * first.itemsize for number in range(len(columns))]
+    if places == following and len({(column.dtype, column.strides, column.shape) for column in columns}) == 1:
+        shape, strides = (len(first), len(columns)), (first.strides[0], first.itemsize)
+        return np.lib.stride_tricks.as_strided(first, shape, strides, writeable=False)
+    return np.stack(columns, axis=1)
 
 
 def unit_colors(colors: np.ndarray) -> np.ndarray:

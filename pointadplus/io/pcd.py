@@ -14,17 +14,19 @@ import numpy as np
 
 from ..errors import CloudReadError
 from .formats import RawCloud, check_blank, check_bytes, from_fields, most_inflated, text_table, whole_number
+from .lzf import lzf_decompress
 
+_LONGEST = 1 << 18  # bytes of a header; a number we chose
 _PCL_NAMES = {"nx": "normal_x", "ny": "normal_y", "nz": "normal_z"}
 
 
-def read_pcd(data: bytes) -> RawCloud:
+def read_pcd(data: bytes | memoryview) -> RawCloud:
     """PCD: ascii, binary or binary_compressed.
 
     VIEWPOINT is the sensor's pose in the frame of the points, which stay as they are. At the origin it tells nothing:
     writers put it there that know of none.
     """
-    header, start = _header(data)
+    header, start = _header(bytes(data[:_LONGEST]))
     names = header.get("FIELDS") or header.get("COLUMNS") or []
     sizes, types = header.get("SIZE", []), header.get("TYPE", [])
     counts = [whole_number(c, "COUNT") for c in header.get("COUNT", ["1"] * len(names))]
@@ -116,39 +118,13 @@ def _compressed(body: memoryview, layout: np.dtype, points: int) -> dict[str, np
         raise CloudReadError(
             "the compressed size cannot be right", expected=f"{points * layout.itemsize} bytes", found=f"{size} bytes"
         )
-    flat = lzf_decompress(bytes(body[8 : 8 + packed]), size)
+    flat = lzf_decompress(body[8 : 8 + packed], size)
     columns, start = {}, 0
     for name in layout.names or ():  # one field after the other, each for all the points
         kind, shape = layout[name].base, layout[name].shape
         columns[name] = np.frombuffer(flat, kind, points * shape[0], start).reshape(points, *shape)
         start += points * layout[name].itemsize
     return columns
-
-
-def lzf_decompress(data: bytes, size: int) -> bytes:
-    """Inflate LibLZF data to exactly `size` bytes; every reference is checked."""
-    out, i = bytearray(), 0
-    while i < len(data) and len(out) <= size:
-        control = data[i]
-        i += 1
-        if control < 32:  # a run of control + 1 plain bytes
-            out += data[i : i + control + 1]
-            i += control + 1
-            continue
-        length = control >> 5
-        if length == 7:
-            length += data[i]
-            i += 1
-        start = len(out) - ((control & 31) << 8) - data[i] - 1
-        i += 1
-        length += 2
-        if start < 0:
-            raise CloudReadError("the compressed data is corrupt", expected="a reference to what came before")
-        piece = bytes(out[start : start + length])
-        out += piece if len(piece) == length else (piece * (length // len(piece) + 1))[:length]
-    if len(out) != size or i != len(data):
-        raise CloudReadError("the compressed data is corrupt", expected=f"{size} bytes", found=f"{len(out)} bytes")
-    return bytes(out)
 
 
 def write_pcd(

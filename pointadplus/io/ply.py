@@ -61,13 +61,13 @@ class _Element:
         return any(p.count_kind for p in self.properties)
 
 
-def read_ply(data: bytes) -> RawCloud:
+def read_ply(data: bytes | memoryview) -> RawCloud:
     """PLY 1.0: ascii, binary_little_endian or binary_big_endian."""
-    encoding, elements, start = _header(data)
+    encoding, elements, start = _header(bytes(data[: 1 << 20]))
     if encoding == "ascii":
-        tables = _ascii(data[start:].decode("ascii"), elements)
+        tables = _ascii(bytes(data[start:]).decode("ascii"), elements)
     else:
-        tables = _binary(data, start, elements, "<" if encoding == "binary_little_endian" else ">")
+        tables = _binary(memoryview(data), start, elements, "<" if encoding == "binary_little_endian" else ">")
     vertex, face = tables.get("vertex", {}), tables.get("face", {})
     raw = from_fields({name: column for name, column in vertex.items() if np.ndim(column) == 1})
     polygons = face.get("vertex_indices", face.get("vertex_index", ()))
@@ -75,7 +75,7 @@ def read_ply(data: bytes) -> RawCloud:
 
 
 def _header(data: bytes) -> tuple[str, list[_Element], int]:
-    marker = data.find(b"end_header", 0, 1 << 20)
+    marker = data.find(b"end_header")
     start = data.find(b"\n", marker) + 1
     if not data.startswith(b"ply") or marker < 0 or start == 0:
         raise CloudReadError("malformed header", expected="`ply` … `end_header`", found=repr(data[:20]))
@@ -130,18 +130,18 @@ def _ascii(text: str, elements: Sequence[_Element]) -> dict[str, dict[str, Any]]
     return tables
 
 
-def _binary(data: bytes, start: int, elements: Sequence[_Element], order: str) -> dict[str, dict[str, Any]]:
+def _binary(data: memoryview, start: int, elements: Sequence[_Element], order: str) -> dict[str, dict[str, Any]]:
     tables: dict[str, dict[str, Any]] = {}
     for element in elements:
         smallest = sum(p.count_size or p.size for p in element.properties)
         check_bytes(element.count * max(smallest, 1), len(data) - start, f"{element.name} data")
         read = _ragged_rows if element.lists and not _even_lists(data, start, element, order) else _even_rows
         tables[element.name], start = read(data, start, element, order)
-    check_blank(memoryview(data)[start:], "PLY data")
+    check_blank(data[start:], "PLY data")
     return tables
 
 
-def _layout(data: bytes, start: int, element: _Element, order: str) -> np.dtype:
+def _layout(data: memoryview, start: int, element: _Element, order: str) -> np.dtype:
     """The layout of a row whose lists are as long as those of the element's first row."""
     fields: list[tuple[Any, ...]] = []
     for p in element.properties:
@@ -157,7 +157,7 @@ def _layout(data: bytes, start: int, element: _Element, order: str) -> np.dtype:
     return np.dtype(fields)
 
 
-def _even_lists(data: bytes, start: int, element: _Element, order: str) -> bool:
+def _even_lists(data: memoryview, start: int, element: _Element, order: str) -> bool:
     """Whether each row's lists are as long as the first row's: most files hold triangles only, and load at once."""
     layout = _layout(data, start, element, order)
     if element.count * layout.itemsize > len(data) - start:
@@ -166,13 +166,15 @@ def _even_lists(data: bytes, start: int, element: _Element, order: str) -> bool:
     return all((rows[f"{p.name} length"] == layout[p.name].shape[0]).all() for p in element.properties if p.count_kind)
 
 
-def _even_rows(data: bytes, start: int, element: _Element, order: str) -> tuple[dict[str, Any], int]:
+def _even_rows(data: memoryview, start: int, element: _Element, order: str) -> tuple[dict[str, Any], int]:
     layout = _layout(data, start, element, order)
     rows = np.frombuffer(data, layout, element.count, start)
-    return {p.name: rows[p.name].astype(p.kind) for p in element.properties}, start + element.count * layout.itemsize
+    return {
+        p.name: rows[p.name].astype(p.kind, copy=False) for p in element.properties
+    }, start + element.count * layout.itemsize
 
 
-def _ragged_rows(data: bytes, start: int, element: _Element, order: str) -> tuple[dict[str, Any], int]:
+def _ragged_rows(data: memoryview, start: int, element: _Element, order: str) -> tuple[dict[str, Any], int]:
     columns: dict[str, Any] = {p.name: [] for p in element.properties}
     for _ in range(element.count):
         for p in element.properties:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from ..errors import CloudReadError
 from .formats import RawCloud, check_bytes, chosen, joined, unit_colors, whole_number
 
 
-def read_ptx(data: bytes, path: Path, number: int | None = None) -> RawCloud:
+def read_ptx(data: bytes, number: int | None = None) -> RawCloud:
     """PTX: every scan in the file's frame, each with its eye, or scan `number` alone, from 1.
 
     A scan has ten lines of header: columns, rows, the scanner's place (3), its axes (3 × 3) and a 4 × 4 matrix that

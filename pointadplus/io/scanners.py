@@ -78,7 +78,7 @@ def _check_chunks(data: bytes, start: int, laszip: bytes) -> None:
         at += chunk
 
 
-def read_e57(data: bytes, path: Path, number: int | None = None) -> RawCloud:
+def read_e57(path: Path, number: int | None = None) -> RawCloud:
     """E57: every scan in the file's frame, each with its pose and eye, or scan `number` alone, from 1.
 
     Points whose state is not valid become NaN. Colours are scaled by the file's limits. A single scan whose records
@@ -93,7 +93,7 @@ def read_e57(data: bytes, path: Path, number: int | None = None) -> RawCloud:
         headers = list(file.root()["data3D"])
         wanted = [headers[i] for i in chosen(len(headers), number)]
         rows = sum(header["points"].childCount() for header in wanted)
-        check_bytes(8 * 3 * rows, most_inflated(len(data)), "E57")
+        check_bytes(8 * 3 * rows, most_inflated(path.stat().st_size), "E57")
         poses = [_pose(header) for header in headers]
         scans = [_e57_scan(libe57, file, headers[i], *poses[i]) for i in chosen(len(headers), number)]
         return joined(scans, np.stack([eye for _, eye in poses]), number)
@@ -131,7 +131,8 @@ def _e57_scan(libe57: Any, file: Any, header: Any, rotation: np.ndarray, eye: np
         distance, azimuth, elevation = points.T
         flat = distance * np.cos(elevation)
         points = np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), distance * np.sin(elevation)], axis=1)
-    points = points @ rotation.T + eye
+    if eye.any() or not np.array_equal(rotation, np.eye(3)):
+        points = points @ rotation.T + eye
     if state in values:
         points[values[state] != 0] = np.nan
     colors = None

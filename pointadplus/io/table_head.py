@@ -12,6 +12,7 @@ from .dialects import COMMENTS, DIALECTS, Dialect, as_text
 
 LINES = 1000  # above a table, at most; a number we chose, as are the others
 _LONGEST = 1 << 20  # characters of such a line, or of a row that is looked at
+LONGEST_HEAD = 6 * _LONGEST  # bytes, none behind which are looked at here
 _SAMPLE = 20  # rows that decide on the dialect
 _NUMBER = r"([-+]?\d*[.,]?\d+(?:[eE][-+]?\d+)?)"
 _PITCH = re.compile(

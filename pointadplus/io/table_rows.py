@@ -6,6 +6,7 @@ import csv
 import io
 from array import array
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -49,9 +50,9 @@ def _plain_rows(data: bytes, head: Head) -> np.ndarray | None:
         data, start = _neat(data[start:]), 0
     import pandas
 
-    for words in ([], _spellings()):  # those that pandas knows do for most, and are looked up faster
-        stream = io.BytesIO(data)
-        stream.seek(start)
+    stream: Any  # pandas asks for no more than `read`
+    for words in (None, _spellings()):  # few tables hold words, and to look for them takes a third of the time
+        stream = _Stream(data, start)
         try:
             table = pandas.read_csv(
                 stream,
@@ -59,16 +60,31 @@ def _plain_rows(data: bytes, head: Head) -> np.ndarray | None:
                 header=None,
                 dtype=np.float64,
                 decimal=head.dialect.decimal,
-                na_values=words,
+                na_filter=words is not None,
+                na_values=words or [],
                 skipinitialspace=mark != " " and data.find(b" ", start) >= 0,
                 quoting=csv.QUOTE_NONE,
-                encoding="latin-1",
             ).to_numpy()
         except ValueError:  # a word, a row too long, a comment: the careful reader finds which
             continue
         marks = sum(int(np.count_nonzero(part == ord(mark))) for part in _parts(data, start))
         return table if table.shape[1] == head.width and marks == len(table) * (head.width - 1) else None
     return None
+
+
+class _Stream:
+    """Bytes for pandas, which would decode those of a file, and encode them again."""
+
+    def __init__(self, data: bytes, start: int) -> None:
+        self.data, self.at = data, start
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self.data[self.at : self.at + size] if size >= 0 else self.data[self.at :]
+        self.at += len(piece)
+        return piece
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise NotImplementedError  # pandas asks whether there are lines, and reads none
 
 
 def _parts(data: bytes, start: int) -> Iterator[np.ndarray]:

@@ -13,11 +13,12 @@ from .column_names import HINT, chosen, places, unit
 from .columns import WIDEST, from_columns, is_index
 from .dialects import plain_bytes
 from .formats import RawCloud, from_fields
+from .table_fast import quick_rows
 from .table_head import find_table
 from .table_rows import read_rows
 
 
-def read_text(data: bytes, columns: Mapping[str, int | str] | None = None) -> RawCloud:
+def read_text(data: bytes | memoryview, columns: Mapping[str, int | str] | None = None) -> RawCloud:
     """A table of points, or a matrix of heights whose pitch the lines above it name.
 
     Args:
@@ -27,9 +28,13 @@ def read_text(data: bytes, columns: Mapping[str, int | str] | None = None) -> Ra
     Raises:
         CloudReadError: no table, a row that does not fit the others, or columns that cannot be told.
     """
-    data = plain_bytes(data)
-    head = find_table(data, named=columns is not None)
-    table = read_rows(data, head)
+    quick = quick_rows(data, named=columns is not None)
+    if quick is None:
+        plain = plain_bytes(bytes(data))
+        head = find_table(plain, named=columns is not None)
+        table = read_rows(plain, head)
+    else:
+        head, table = quick
     width = table.shape[1]
     if columns is not None:
         found = chosen(columns, head.names, width)

@@ -115,8 +115,8 @@ class AnomalyDetector(ABC):
         """
         scored = [(scan.measurable, scan.object_score, scan.peak_score) for scan in self.score_many(normals)]
         judged = [(total, peak) for measurable, total, peak in scored if measurable]
-        if len(judged) < len(scored):
-            warnings.warn(f"{len(scored) - len(judged)} of {len(scored)} scans cannot be judged, left out", stacklevel=2)
+        if lost := len(scored) - len(judged):
+            warnings.warn(f"{lost} of {len(scored)} scans cannot be judged, left out", stacklevel=2)
         found = Calibration.of(judged, false_alarm_rate, self.fingerprint())
         if found.promise > false_alarm_rate:
             warnings.warn(found.describe(), stacklevel=2)

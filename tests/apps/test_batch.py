@@ -15,14 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import pointadplus
 from pointadplus.apps.batch import JOURNAL, SUMMARY, Batch, folder
 from pointadplus.apps.batch.folder import find_files, look, watch_files
 from pointadplus.apps.batch.journal import Journal, read_records
 from pointadplus.apps.cli import folders
-from pointadplus.errors import CloudReadError, ConfigError
-from tests.heights import command, write_scan
+from pointadplus.cloud import PointCloud
+from pointadplus.errors import CloudError, CloudReadError, ConfigError
+from pointadplus.results.detection import Detection
+from pointadplus.results.kept import keep_detection, kept_detection
+from tests.heights import MeanHeight, command, write_scan
 
 SETTINGS = {"detector": "Bytes 0123"}
 
@@ -540,12 +544,51 @@ def test_the_report_of_a_folder_shows_its_highest_scores(tmp_path: Path, monkeyp
     assert "high.ply" in text and "middle.ply" in text and "low.ply" not in text and "bad.ply" not in text
     assert text.index("high.ply") < text.index("middle.ply")
 
-    (root / "high.ply").unlink()  # its record stays; what is left is shown, and nothing is scored anew
+    (root / "high.ply").unlink()  # its record stays, and what was kept of it
+    page.unlink()
+    monkeypatch.setattr(MeanHeight, "score_cloud", None)  # nothing is scored anew
     again = command(monkeypatch, "score", root, "--out", out, "--report", page)
-    assert "0 scored now" in again.err
-    assert f"error: not on the report: {root / 'high.ply'}" in again.err.replace("\n", " ")
-    text = page.read_text(encoding="utf-8")
-    assert "middle.ply" in text and "high.ply" not in text
+    assert "0 scored now" in again.err and page.read_text(encoding="utf-8") == text
+    kept = sorted((out / "highest").iterdir())
+    assert len(kept) == 2
+    for file in kept:
+        file.write_bytes(b"damaged")
+    page.unlink()
+    none = command(monkeypatch, "score", root, "--out", out, "--report", page)
+    assert none.err.count("error: not on the report: ") == 2 and not page.exists()
+
+
+def test_a_report_tells_what_the_detector_told(tmp_path: Path):
+    points = torch.tensor([[5.8e6, 0, 0], [5.8e6, 0.25, 1], [torch.nan, 0, 0]], dtype=torch.float64)
+    cloud = PointCloud.create(points, colors=torch.rand(3, 3), viewpoint=[1, 2, 3], source="a.ply")
+    first = Detection(0.5, cloud.to_rows(torch.tensor([0.25, 0.75])), cloud, seconds={"read": 0.5}, notes=("far",))
+    keep_detection(tmp_path / "kept.npz", first)
+    again = kept_detection(tmp_path / "kept.npz")
+    assert (again.object_score, again.notes, again.seconds) == (0.5, ("far",), {"read": 0.5})
+    assert torch.equal(again.point_scores.nan_to_num(9), first.point_scores.nan_to_num(9))
+    for name in ("points", "colors", "offset", "viewpoint", "rows"):
+        assert torch.equal(getattr(again.cloud, name), getattr(cloud, name))
+    assert (again.cloud.source, again.cloud.source_size, again.dropped) == ("a.ply", 3, 1)
+    with pytest.raises(CloudError, match="no such file"):
+        kept_detection(tmp_path / "other.npz")
+
+
+def test_files_of_other_kinds_are_counted_and_none_at_all_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    root = tmp_path / "scans"
+    root.mkdir()
+    for name in ("a.xyzrgb", "b.XYZRGB", "notes.doc", "readme"):
+        (root / name).write_text("1 2 3\n")
+    refused = command(monkeypatch, "score", root, "--out", tmp_path / "run")
+    assert refused.code == 1
+    assert "no scan in the folder" in refused.err and "2 .xyzrgb, 1 without extension, 1 .doc" in refused.err
+    assert "rename it to .xyz" in refused.err
+    for command_line in (("calibrate", "--normals", root), ("fit", "--normals", root, "--out", tmp_path / "a.model")):
+        other = command(monkeypatch, *command_line)
+        assert other.code == 1 and "no scan in the folder" in other.err and ".xyzrgb" in other.err
+    write_scan(root / "c.ply", 0.5)
+    scored = command(monkeypatch, "score", root, "--out", tmp_path / "run")
+    assert scored.code == 0
+    assert "left out, since they are no scans: 2 .xyzrgb, 1 without extension, 1 .doc" in scored.err
 
 
 def test_the_command_line_watches_until_it_is_told_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -226,9 +226,9 @@ def test_a_scorer_that_cannot_be_made_ends_the_run(scans: Path, scorer: Bytes, t
 def test_a_detector_that_is_another_in_a_worker_is_refused():
     regions, root = RegionOptions(), Path()
     settings = _settings(MeanHeight(1.0), regions)
-    assert callable(_ScorerInWorker(partial(MeanHeight, 1.0), root, regions, settings)())
+    assert callable(_ScorerInWorker(partial(MeanHeight, 1.0), root, regions, settings, root / "kept")())
     with pytest.raises(ConfigError, match="another detector"):
-        _ScorerInWorker(partial(MeanHeight, 2.0), root, regions, settings)()
+        _ScorerInWorker(partial(MeanHeight, 2.0), root, regions, settings, root / "kept")()
 
 
 def test_a_ray_that_cannot_be_reached(scans: Path, scorer: Bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -49,14 +49,46 @@ def test_each_problem_is_named(shapes):
     found = check_dataset(find_dataset(spoiled(shapes), "anomaly-shapenet"))
     expected = [
         "cap0_crack0.pcd: an anomalous cloud without an anomalous point",
-        "cap0_dent0.pcd: no point labels",
         "cap0_sink0.pcd",
-        "cap0: no training clouds",
-        "cap0: no normal test clouds",
+        "cap0_dent0.pcd: no point labels, though others of cap0 have some",
     ]
+    assert found.absent == ("cap0: no training clouds", "cap0: no normal test clouds")
     assert len(found.problems) == len(expected)
     assert all(part in problem for part, problem in zip(expected, found.problems, strict=True))
-    assert found.categories["cap0"].bad == 3 and "5 problems" in found.to_markdown()
+    assert found.categories["cap0"].bad == 3 and "3 problems" in found.to_markdown()
+    assert "absent, which is no problem by itself:\n- cap0: no training clouds" in found.to_markdown()
+
+
+def test_labels_that_are_missing_for_all_are_merely_absent(tmp_path):
+    for name in ("positive0", "hole0", "hole1"):
+        write(tmp_path / f"bowl0/test/bowl0_{name}.pcd", POINTS)
+    found = check_dataset(find_dataset(tmp_path))
+    assert not found.problems
+    assert found.absent == (
+        "bowl0: no training clouds", "bowl0: no point labels; points cannot be measured, objects can",
+    )  # fmt: skip
+    assert CliRunner().invoke(cli.app, ["datasets", "check", str(tmp_path)]).exit_code == 0
+
+
+@pytest.mark.parametrize(("factor", "word"), [
+    (1000, "1000 times as large as most clouds of bowl0: millimetres for metres?"),
+    (1 / 25.4, "25.4 times as small as most clouds of bowl0: millimetres for inches?"), (7, "another unit?"), (2, ""),
+])  # fmt: skip
+def test_a_cloud_in_another_unit_is_a_problem(shapes, factor, word):
+    write(shapes / "bowl0/test/bowl0_positive7.pcd", POINTS * factor)
+    problems = check_dataset(find_dataset(shapes)).problems
+    assert len(problems) == bool(word)
+    assert not word or ("bowl0_positive7.pcd" in problems[0] and word in problems[0])
+
+
+def test_kinds_may_have_dots_in_their_names(tmp_path):
+    for name in ("good/a", "bad/dent.deep_1", "bad/crack.2", "bad/1.5mm.hole.v2.03"):
+        write(tmp_path / f"{name}.xyz", POINTS)
+        if name.startswith("bad"):
+            write(tmp_path / f"masks/{name[4:]}.txt", LABELS)
+    kinds = {sample.kind: sample for sample in find_dataset(tmp_path).samples if sample.label}
+    assert set(kinds) == {"dent.deep", "crack", "1.5mm.hole.v"}
+    assert all(sample.gt_path is not None for sample in kinds.values())
 
 
 def test_a_folder_of_no_known_layout_says_what_each_lacks(tmp_path):
@@ -77,7 +109,7 @@ def test_on_the_command_line(shapes):
     good = CliRunner().invoke(cli.app, ["datasets", "check", str(shapes)])
     assert good.exit_code == 0 and "no problem found" in good.stdout
     bad = CliRunner().invoke(cli.app, ["datasets", "check", str(spoiled(shapes)), "--dataset", "anomaly-shapenet"])
-    assert bad.exit_code == 1 and "5 problems" in bad.stdout
+    assert bad.exit_code == 1 and "3 problems" in bad.stdout
     unknown = CliRunner().invoke(cli.app, ["datasets", "check", str(shapes), "--dataset", "folder"])
     assert unknown.exit_code == 1 and "no cloud in good/" in unknown.stderr
     listed = CliRunner().invoke(cli.app, ["datasets", "list"])

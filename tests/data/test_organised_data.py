@@ -13,6 +13,7 @@ from PIL import Image
 from pointadplus import PointCloud
 from pointadplus.data import open_dataset
 from pointadplus.data.background import fit_plane, foreground, largest_cluster
+from pointadplus.data.check import check_dataset, find_dataset
 from pointadplus.errors import CloudError, DatasetError
 
 SIZE = 120
@@ -76,6 +77,19 @@ def test_mvtec_keeps_the_object_with_its_colours_and_labels(mvtec):
     assert labels.sum() == 6 * 20 and labels.view(SIZE, SIZE)[50:56, 50:70].all()
     healthy = open_dataset("mvtec-3d-ad", mvtec).samples[0].load()[1]
     assert healthy is not None and not healthy.any()
+
+
+def test_the_check_notices_a_unit_that_is_off_and_a_table_that_stays(mvtec):
+    assert not check_dataset(find_dataset(mvtec)).problems
+    first, second = mvtec / "bagel/train/good/xyz/000.tiff", mvtec / "bagel/test/good/xyz/003.tiff"
+    tifffile.imwrite(first, scan()[0] * 1000, photometric="rgb")
+    rough = scan()[0]
+    rough[..., 2] += np.random.default_rng(1).uniform(-0.05, 0.05, (SIZE, SIZE)).astype(np.float32)
+    tifffile.imwrite(second, rough, photometric="rgb")
+    problems = check_dataset(find_dataset(mvtec)).problems
+    assert any("000.tiff" in each and "unit is not a metre" in each for each in problems)
+    assert any("003.tiff" in each and "no plane was found" in each for each in problems)
+    assert any("000.tiff" in each and "times as large as most clouds of bagel" in each for each in problems)
 
 
 def test_the_same_seed_takes_the_same_points(mvtec):

@@ -21,7 +21,7 @@ from pointadplus.cloud import PointCloud
 from pointadplus.errors import CloudError, CloudReadError, CloudWriteError, ConfigError, install_command
 from pointadplus.io import READABLE, WRITABLE, from_object, read_cloud, to_trimesh, write_cloud
 from pointadplus.io.formats import RawCloud, inflating_at_most, unit_colors
-from pointadplus.io.pcd import lzf_decompress
+from pointadplus.io.lzf import lzf_decompress, unpacked
 from pointadplus.io.ply import read_ply
 from pointadplus.io.sampling import sample_surface
 from pointadplus.io.tables import read_text
@@ -79,7 +79,7 @@ def lzf_compress(data: bytes) -> bytes:
     out, i = bytearray(), 0
     while i < len(data):
         run = len(data[i : i + 200]) - len(data[i : i + 200].lstrip(data[i : i + 1]))
-        if run > 8:
+        if run > 9:
             out += bytes([0, data[i], 7 << 5, run - 1 - 9, 0])
             i += run
         else:
@@ -723,10 +723,10 @@ def test_paths_that_are_no_files(tmp_path: Path) -> None:
 def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = put(tmp_path, "a.xyz", rows(POINTS))
 
-    def denied(_: Path) -> bytes:
+    def denied(*_: object) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(np, "fromfile", denied)
     with pytest.raises(CloudReadError, match="Permission denied"):
         read_cloud(path)
 
@@ -752,6 +752,27 @@ def test_few_points_may_not_unpack_to_much(tmp_path: Path) -> None:
     assert len(read_cloud(packed)) == 200_000
     with pytest.raises(CloudReadError, match="the archive"):
         read_cloud(packed, max_points=1000)
+
+
+def test_lzf_unpacks_the_same_with_numba_and_refuses_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    monkeypatch.setattr("pointadplus.io.lzf._COMPILED", 0)
+    rng = np.random.default_rng(0)
+    flat = b"".join(bytes([value]) * count for value, count in rng.integers(1, 200, (300, 2)).tolist())
+    packed = lzf_compress(flat)
+    assert lzf_decompress(packed, len(flat)) == unpacked(packed, len(flat)) == flat
+    for _ in range(400):
+        damaged = bytearray(packed)
+        damaged[rng.integers(len(packed))] = rng.integers(256)
+        damaged = damaged[: rng.integers(len(packed) // 2, len(packed) + 1)]
+        size = len(flat) + int(rng.integers(-1, 2))
+        found = []
+        for unpack in (lzf_decompress, unpacked):
+            try:
+                found.append(unpack(bytes(damaged), size))
+            except (CloudReadError, IndexError):
+                found.append(None)
+        assert found[0] == found[1]
 
 
 def test_lzf_references_may_overlap() -> None:

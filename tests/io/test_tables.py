@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pointadplus.errors import CloudError, CloudReadError, ConfigError
-from pointadplus.io import as_cloud, read_cloud
+from pointadplus.io import as_cloud, read_cloud, table_fast
 from pointadplus.io.column_names import field
 from pointadplus.io.dialects import plain_bytes
 from pointadplus.io.formats import RawCloud
+from pointadplus.io.table_fast import quick_rows
 from pointadplus.io.table_head import find_table
 from pointadplus.io.table_rows import _careful_rows, _plain_rows
 from pointadplus.io.tables import read_text
@@ -559,6 +560,65 @@ def test_pandas_and_the_careful_reader_agree(mark: str) -> None:
     np.testing.assert_array_equal(_careful_rows(data, head), table)
 
 
+# --- the compiled reader of rows ---
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small texts are read as large ones are, in parts."""
+    pytest.importorskip("numba")
+    monkeypatch.setattr(table_fast, "_COMPILED", 0)
+    monkeypatch.setattr(table_fast, "_PART", 64)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("form", ["{!r}", "{:.18e}", "{:.6f}", "{:.17g}", "{:g}", "{:.12E}", "{:+.3f}", "{:.14f}"])
+@pytest.mark.parametrize("mark", [",", " ", "\t"])
+def test_compiled_rows_are_rounded_as_python_rounds_them(form: str, mark: str) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(3000, 3)) * 10.0 ** rng.integers(-3, 4, (3000, 1))
+    cells = [[form.format(value) for value in row] for row in values.tolist()]
+    text = "".join(mark.join(row) + "\n" for row in cells)
+    want = np.array([[float(cell) for cell in row] for row in cells])
+    for data in (text, text.replace("\n", "\r\n"), text.rstrip(), "x,y,z\n" + text, "\ufeff" + text, text + "\n \n"):
+        found = quick_rows(data.encode(), named=False)
+        assert found is not None
+        np.testing.assert_array_equal(found[1], want)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("cell", [
+    "9007199254740993", "9007199254740992.5", "0.1e23", "1e-22", "1e22", "123456789012345678901234", "1e400", "1e-400",
+    "18446744073709551615", "-0.0", "00000000000000000000.25", "0.000000000000000000000012", "4.9e-324", "nan", "NaN",
+    ".5", "5.", "1e+05", "2D-3", "-nan", "1.5e", "+", ".", "1.2.3", "0x10", "1_0", "٣", "1e5.5", "--1", "1-2",
+])  # fmt: skip
+def test_odd_cells_are_read_as_before_or_not_at_all(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = ("1,2,3\n4,5,6\n" * 9 + f"1,{cell},3\n" + "4,5,6\n").encode()
+    found = []
+    for least in (0, 10**9):
+        monkeypatch.setattr(table_fast, "_COMPILED", least)
+        try:
+            found.append(read(text).points)
+        except CloudReadError as error:
+            found.append(str(error))
+    np.testing.assert_equal(*found)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("kind", DIALECTS)
+def test_dialects_compiled(kind: str) -> None:
+    assert np.array_equal(read(DIALECTS[kind]).points, POINTS)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize(
+    "text", ["1 2 3\n4 5 6\n7 8\n1 2 3\n", "1,2,3\n4,5,6\n4,5,6 7\n", "1,2,3\n4,5,6\nend\n7,8,9\n"]
+)
+def test_rows_that_do_not_fit_name_their_line_compiled(text: str) -> None:
+    with pytest.raises(CloudReadError, match="line 3"):
+        read(text)
+
+
 HEADS = st.sampled_from([("x", "y", "z"), ("X [mm]", "Y [mm]", "Z [mm]"), ("Points:0", "Points:1", "Points:2"), ()])
 
 
@@ -598,3 +658,6 @@ def documents(draw: st.DrawFn) -> tuple[bytes, np.ndarray]:
 def test_what_is_written_in_any_dialect_is_read_exactly(document: tuple[bytes, np.ndarray]) -> None:
     data, points = document
     np.testing.assert_array_equal(read_text(data).points, points)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table_fast, "_COMPILED", 0)
+        np.testing.assert_array_equal(read_text(data).points, points)

@@ -106,7 +106,7 @@ def test_fit_tells_what_is_wrong(scans: Path, tmp_path: Path) -> None:
     (tmp_path / "wrong.toml").write_text("colour = 3")
     normals = ("--normals", scans / "good", "--out", out)
     for arguments, message in (
-        (("--normals", tmp_path / "empty", "--out", out), "no scan to learn from"),
+        (("--normals", tmp_path / "empty", "--out", out), "no scan in the folder"),
         (("--method", "zero-shot", *normals), "learns nothing from normal scans"),
         (("--method", "magic", *normals), "unknown method"),
         (("--config", tmp_path / "wrong.toml", *normals), "unknown option"),

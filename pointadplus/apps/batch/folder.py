@@ -6,10 +6,14 @@ import errno
 import os
 import stat
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from ...errors import ConfigError
+from ...io.unknown import conversion_hint
+
+_NAMED = 8  # kinds of other files that are named
 
 
 def check_folder(root: Path) -> None:
@@ -20,11 +24,14 @@ def check_folder(root: Path) -> None:
         raise ConfigError("not a folder", where=root, expected="one folder of scans, and nothing else", found="a file")
 
 
-def find_files(root: Path, suffixes: Collection[str], *, but: Path | None = None) -> Iterator[Path]:
+def find_files(
+    root: Path, suffixes: Collection[str], *, but: Path | None = None, others: Counter[str] | None = None
+) -> Iterator[Path]:
     """Files below a folder with one of these suffixes (lower case), in the order of their paths.
 
     Hidden files and folders are left out, and the folder `but`. Links to files are followed, links to folders are not.
-    A folder that cannot be listed is given itself: scoring it says so.
+    A folder that cannot be listed is given itself: scoring it says so. Files of other kinds are counted in `others`, by
+    suffix.
 
     Raises:
         ConfigError: `root` is no folder.
@@ -45,10 +52,41 @@ def find_files(root: Path, suffixes: Collection[str], *, but: Path | None = None
             if entry.is_dir(follow_symlinks=False):
                 if path.resolve() != avoided:
                     yield from below(path)
-            elif path.suffix.lower() in suffixes and not entry.is_dir():
+            elif entry.is_dir():
+                continue
+            elif path.suffix.lower() in suffixes:
                 yield path
+            elif others is not None:
+                others[path.suffix.lower()] += 1
 
     yield from below(root)
+
+
+def in_words(others: Counter[str]) -> str:
+    """Files of other kinds by suffix, the most frequent first: `3 .doc, 1 without extension`."""
+    ranked = sorted(others.items(), key=lambda item: (-item[1], item[0]))
+    told = [f"{count:,} {suffix or 'without extension'}" for suffix, count in ranked[:_NAMED]]
+    rest = sum(count for _, count in ranked[_NAMED:])
+    return ", ".join([*told, *([f"{rest:,} of other kinds"] if rest else [])])
+
+
+def scans_below(root: Path, suffixes: Collection[str], *, but: Path | None = None) -> tuple[list[Path], Counter[str]]:
+    """`find_files`, and how many files there are of other kinds.
+
+    Raises:
+        ConfigError: `root` is no folder, or holds no file with one of the suffixes.
+    """
+    others = Counter[str]()
+    found = list(find_files(root, suffixes, but=but, others=others))
+    if not found:
+        raise ConfigError(
+            "no scan in the folder",
+            where=root,
+            expected=", ".join(sorted(suffixes)),
+            found=in_words(others) or "no file",
+            hint=conversion_hint(*others),
+        )
+    return found, others
 
 
 def watch_files(

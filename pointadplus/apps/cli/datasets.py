@@ -26,7 +26,7 @@ def check(
     root: Annotated[Path, typer.Argument(help="Folder of the data set.", show_default=False)],
     dataset: Annotated[str | None, typer.Option(help="Layout of the data; found out if left out.")] = None,
 ) -> None:
-    """Read every cloud and say what was found, what is missing and what is malformed. Exit code 1 if anything is."""
+    """Read every cloud and say what was found, what is wrong (exit code 1), and what is merely absent."""
     from ...data.check import check_dataset, find_dataset
 
     with reported_errors(), progress_bar() as progress:

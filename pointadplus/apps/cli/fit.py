@@ -40,15 +40,13 @@ def fit_on(detector: AnomalyDetector, normals: list[Path], out: Path) -> None:
         CloudError: a scan cannot be read; what is normal is not to be guessed from the others.
     """
     from ...io import READABLE, read_cloud
-    from ..batch.folder import find_files
+    from ..batch.folder import scans_below
 
     check_outputs(files=[out])
     missing = [path for path in normals if not path.exists()]
     if missing:
         raise ConfigError("no such file or folder", where=missing[0], expected="normal scans, or a folder of them")
-    files = [file for path in normals for file in (find_files(path, READABLE) if path.is_dir() else [path])]
-    if not files:
-        raise ConfigError("no scan to learn from", where="--normals", expected="clouds or meshes", found="none")
+    files = [file for path in normals for file in (scans_below(path, READABLE)[0] if path.is_dir() else [path])]
     with stage_bar() as progress:
         clouds = []
         for number, file in enumerate(files, 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ...config import check_known
-from ...errors import ConfigError
+from ...errors import ConfigError, PointADPlusError
 from ...results.record import json_record
 from .output import check_outputs, one_line, printable, progress_bar, score_line
 from .regions import RegionOptions, region_records, region_rows
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from ...results.detection import Detection
     from ...results.detector import AnomalyDetector
     from ..batch import Batch, Summary
+    from ..batch.highest import Highest
     from ..batch.scoring import Scorer
 
 SHOWN = 20  # scans of a folder on its report
+KEPT = "highest"  # the folder beside the journal with what is kept of them
+_ANEW = "another --out scores it anew"
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class _ScorerInWorker:
     root: Path
     regions: RegionOptions
     settings: dict[str, Any]
+    kept: Path
 
     def __call__(self) -> Scorer:
         detector = self.load()
@@ -98,7 +102,9 @@ class _ScorerInWorker:
                 found=found,
                 hint="all machines need the same version of the package and the same weights",
             )
-        return partial(_scored, detector, self.root, self.regions)
+        from ..batch.highest import Highest
+
+        return partial(_scored, detector, self.root, self.regions, Highest(self.kept, SHOWN))
 
 
 def score_folder(
@@ -118,19 +124,20 @@ def score_folder(
     """
     from ...io import READABLE
     from ..batch import JOURNAL, Batch
-    from ..batch.folder import check_folder, find_files, watch_files
+    from ..batch.folder import check_folder, find_files, in_words, scans_below, watch_files
+    from ..batch.highest import Highest
 
     check_folder(root)
     check_outputs(files=[options.report, regions.table], folders=[out, regions.clouds])
     detector = load()
     regions.check(detector, options.report)
     settings = _settings(detector, regions)
-    score = partial(_scored, detector, root, regions)
+    score = partial(_scored, detector, root, regions, Highest(out / KEPT, SHOWN))
     engine = None
     if options.engine == "ray":
         from ..batch.ray_engine import RayEngine
 
-        engine = RayEngine(_ScorerInWorker(load, root, regions, settings), options.workers)
+        engine = RayEngine(_ScorerInWorker(load, root, regions, settings, (out / KEPT).absolute()), options.workers)
 
     def files() -> Iterator[Path]:
         return find_files(root, READABLE, but=out)
@@ -143,18 +150,22 @@ def score_folder(
                     now += 1
                     _say(root, record)
             else:
-                found = list(files())
+                found, others = scans_below(root, READABLE, but=out)
                 with progress_bar() as progress:
                     task = progress.add_task("scoring", total=len(found))
                     for record in batch.run(found, engine):
                         now += 1
                         _say(root, record)
                         progress.update(task, completed=now + batch.kept)
+                if others:
+                    note(f"left out, since they are no scans: {in_words(others)}")
+        highest = [path for path, _ in batch.summary(SHOWN).highest]
+        score.args[3].prune(highest)
         summary = batch.finish()
         if regions.table is not None:
             _tabulate(batch, out / JOURNAL, regions)
         if options.report is not None:
-            _report(detector, root, [path for path, _ in batch.summary(SHOWN).highest], options.report, regions)
+            _report(detector, root, [(name, score.args[3].place(name)) for name in highest], options.report, regions)
         note(f"{_in_words(summary)}; {now} scored now, {batch.kept} as before: {printable(out / JOURNAL)}")
     return summary.failed == 0
 
@@ -167,7 +178,7 @@ def calibrate_on(load: Callable[[], AnomalyDetector], normals: Path, out: Path, 
     """
     from ...io import READABLE
     from ...results.calibration import Calibration
-    from ..batch.folder import find_files
+    from ..batch.folder import in_words, scans_below
 
     check_outputs(files=[out])
     failed = 0
@@ -186,7 +197,9 @@ def calibrate_on(load: Callable[[], AnomalyDetector], normals: Path, out: Path, 
                 trace()
                 print(f"error: {one_line(error, file)}", file=sys.stderr)
 
-    files = list(find_files(normals, READABLE))
+    files, others = scans_below(normals, READABLE)
+    if others:
+        note(f"left out, since they are no scans: {in_words(others)}")
     detector = load()
     with progress_bar() as progress:
         tracked = progress.track(files, description="calibrating")
@@ -196,8 +209,16 @@ def calibrate_on(load: Callable[[], AnomalyDetector], normals: Path, out: Path, 
     return failed == 0
 
 
-def _scored(detector: AnomalyDetector, root: Path, regions: RegionOptions, file: Path) -> dict[str, Any]:
+def _scored(
+    detector: AnomalyDetector, root: Path, regions: RegionOptions, highest: Highest, file: Path
+) -> dict[str, Any]:
+    from ...results.kept import keep_detection
+
     detection = detector.score(file)
+    name = file.relative_to(root).as_posix()
+    if highest.takes(name, detection.object_score):
+        with suppress(ConfigError):  # no room, say: the score counts; a report tells that nothing was kept
+            keep_detection(highest.place(name), detection)
     return json_record(file, detection, region_records(detection, detector, regions, f"{file.relative_to(root)}.ply"))
 
 
@@ -251,17 +272,21 @@ def _tabulate(batch: Batch, journal: Path, regions: RegionOptions) -> None:
                 write(record["path"], record.get("regions"))
 
 
-def _report(detector: AnomalyDetector, root: Path, names: list[str], page: Path, regions: RegionOptions) -> None:
-    """Show scans of the journal, scored again, for a journal holds no points; what cannot be read any more is said."""
+def _report(
+    detector: AnomalyDetector, root: Path, kept: list[tuple[str, Path]], page: Path, regions: RegionOptions
+) -> None:
+    """Show what the run kept of scans, scored by it or by one before; of what nothing was kept is said."""
     from ...report import write_report
+    from ...results.kept import kept_detection
 
-    def scored() -> Iterator[Detection]:
-        for name in names:
+    def known() -> Iterator[Detection]:
+        for name, place in kept:
             try:
-                yield detector.score(root / name)
-            except Exception as error:  # gone since, or changed for the worse: the others are shown
-                print(f"error: not on the report: {one_line(error, root / name)}", file=sys.stderr)
+                yield kept_detection(place, detector.calibration)
+            except PointADPlusError as error:
+                trace()
+                print(f"error: not on the report: {one_line(error, root / name)}; {_ANEW}", file=sys.stderr)
 
-    first = next(shown := scored(), None)
+    first = next(shown := known(), None)
     if first is not None:
         write_report(chain([first], shown), page, threshold=regions.threshold, words=regions.words, detector=detector)

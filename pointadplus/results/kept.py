@@ -1,0 +1,71 @@
+"""A detection in a file, so that a report can show it later without scoring it again."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..cloud import PointCloud
+from ..errors import CloudError
+from ..io.atomic import write_whole
+from .calibration import Calibration
+from .detection import Detection
+
+_TENSORS = ("points", "offset", "normals", "colors", "viewpoint", "rows", "eyes", "scan")
+
+
+def keep_detection(path: Path, detection: Detection) -> None:
+    """Write a detection as NPZ, whole or not at all: its cloud, its scores and what is told of it, but no layers.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    cloud = detection.cloud
+    told = {
+        "object_score": detection.object_score,
+        "seconds": dict(detection.seconds),
+        "notes": detection.notes,
+        "measurable": detection.measurable,
+        "grid": cloud.grid,
+        "source_size": cloud.source_size,
+        "source": cloud.source,
+    }
+    tensors = {name: value for name in _TENSORS if (value := getattr(cloud, name)) is not None}
+    arrays = {
+        name: value.detach().cpu().numpy() for name, value in {**tensors, "scores": detection.valid_scores}.items()
+    }
+    stream = io.BytesIO()
+    np.savez(stream, **arrays, told=np.frombuffer(json.dumps(told).encode(), np.uint8))
+    write_whole(path, stream.getvalue())
+
+
+def kept_detection(path: Path, calibration: Calibration | None = None) -> Detection:
+    """The detection that `keep_detection` wrote.
+
+    Args:
+        path: the file.
+        calibration: what its decision rests on.
+
+    Raises:
+        CloudError: it is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        told = json.loads(arrays.pop("told").tobytes())
+        tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        scores = tensors.pop("scores")
+        grid = None if told["grid"] is None else tuple(told["grid"])
+        cloud = PointCloud(**tensors, grid=grid, source_size=told["source_size"], source=told["source"])
+        detection = Detection(told["object_score"], cloud.to_rows(scores), cloud, seconds=told["seconds"])
+        return replace(detection, calibration=calibration, notes=tuple(told["notes"]), measurable=told["measurable"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        found = "no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"[:200]
+        raise CloudError("nothing that was kept can be read", where=path, found=found) from error
