@@ -116,7 +116,7 @@ def test_scans_that_cannot_be_judged_count_for_nothing():
     assert detector.calibration is not None
     assert detector.calibration.scores == pytest.approx((0.2, 0.4))
     assert detector.score(scan(-0.1, 0.9)).verdict == "not measurable"
-    with pytest.warns(UserWarning), pytest.raises(ConfigError, match="at least one normal scan"):
+    with pytest.warns(UserWarning, match="1 of 1"), pytest.raises(ConfigError, match="at least one normal scan"):
         MeanHeight().calibrate(scans[1:2], 0.4)
 
 
@@ -254,7 +254,7 @@ def test_the_command_line_calibrates_and_decides(tmp_path: Path, monkeypatch: py
     assert (result.code, result.out) == (1, "") and "another detector" in result.err
     (tmp_path / "empty").mkdir()
     result = command(monkeypatch, "calibrate", "--normals", tmp_path / "empty", "--out", out)
-    assert result.code == 1 and "at least one normal scan" in result.err
+    assert result.code == 1 and "no scan in the folder" in result.err
 
 
 def test_the_verdict_comes_first_and_the_exit_code_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
