@@ -36,6 +36,7 @@ def keep_detection(path: Path, detection: Detection) -> None:
         "grid": cloud.grid,
         "source_size": cloud.source_size,
         "source": cloud.source,
+        "unit": cloud.unit,
     }
     tensors = {name: value for name in _TENSORS if (value := getattr(cloud, name)) is not None}
     arrays = {
@@ -63,7 +64,8 @@ def kept_detection(path: Path, calibration: Calibration | None = None) -> Detect
         tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
         scores = tensors.pop("scores")
         grid = None if told["grid"] is None else tuple(told["grid"])
-        cloud = PointCloud(**tensors, grid=grid, source_size=told["source_size"], source=told["source"])
+        beside = {name: told[name] for name in ("source_size", "source", "unit")}
+        cloud = PointCloud(**tensors, grid=grid, **beside)
         detection = Detection(told["object_score"], cloud.to_rows(scores), cloud, seconds=told["seconds"])
         return replace(detection, calibration=calibration, notes=tuple(told["notes"]), measurable=told["measurable"])
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:

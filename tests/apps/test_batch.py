@@ -560,7 +560,7 @@ def test_the_report_of_a_folder_shows_its_highest_scores(tmp_path: Path, monkeyp
 
 def test_a_report_tells_what_the_detector_told(tmp_path: Path):
     points = torch.tensor([[5.8e6, 0, 0], [5.8e6, 0.25, 1], [torch.nan, 0, 0]], dtype=torch.float64)
-    cloud = PointCloud.create(points, colors=torch.rand(3, 3), viewpoint=[1, 2, 3], source="a.ply")
+    cloud = PointCloud.create(points, colors=torch.rand(3, 3), viewpoint=[1, 2, 3], source="a.ply", unit="mm")
     first = Detection(0.5, cloud.to_rows(torch.tensor([0.25, 0.75])), cloud, seconds={"read": 0.5}, notes=("far",))
     keep_detection(tmp_path / "kept.npz", first)
     again = kept_detection(tmp_path / "kept.npz")
@@ -568,7 +568,7 @@ def test_a_report_tells_what_the_detector_told(tmp_path: Path):
     assert torch.equal(again.point_scores.nan_to_num(9), first.point_scores.nan_to_num(9))
     for name in ("points", "colors", "offset", "viewpoint", "rows"):
         assert torch.equal(getattr(again.cloud, name), getattr(cloud, name))
-    assert (again.cloud.source, again.cloud.source_size, again.dropped) == ("a.ply", 3, 1)
+    assert (again.cloud.source, again.cloud.source_size, again.dropped, again.cloud.unit) == ("a.ply", 3, 1, "mm")
     with pytest.raises(CloudError, match="no such file"):
         kept_detection(tmp_path / "other.npz")
 

@@ -132,7 +132,8 @@ def score_folder(
     detector = load()
     regions.check(detector, options.report)
     settings = _settings(detector, regions)
-    score = partial(_scored, detector, root, regions, Highest(out / KEPT, SHOWN))
+    highest = Highest(out / KEPT, SHOWN)
+    score = partial(_scored, detector, root, regions, highest)
     engine = None
     if options.engine == "ray":
         from ..batch.ray_engine import RayEngine
@@ -159,13 +160,13 @@ def score_folder(
                         progress.update(task, completed=now + batch.kept)
                 if others:
                     note(f"left out, since they are no scans: {in_words(others)}")
-        highest = [path for path, _ in batch.summary(SHOWN).highest]
-        score.args[3].prune(highest)
+        shown = [path for path, _ in batch.summary(SHOWN).highest]
+        highest.prune(shown)
         summary = batch.finish()
         if regions.table is not None:
             _tabulate(batch, out / JOURNAL, regions)
         if options.report is not None:
-            _report(detector, root, [(name, score.args[3].place(name)) for name in highest], options.report, regions)
+            _report(detector, root, [(name, highest.place(name)) for name in shown], options.report, regions)
         note(f"{_in_words(summary)}; {now} scored now, {batch.kept} as before: {printable(out / JOURNAL)}")
     return summary.failed == 0
 
