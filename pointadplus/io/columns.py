@@ -13,8 +13,8 @@ def from_columns(table: np.ndarray) -> RawCloud:
     """Points from (N, C ≥ 3) unnamed columns.
 
     A first column that counts the rows, from 0 or 1 on, is an index where three columns follow. After x, y, z, each
-    three columns are normals if all have unit length, colours if all lie in [0, 1] or [0, 255], and are ignored
-    otherwise. One column before colours or normals, or what is left over at the end, is an intensity or a label, and
+    three columns are normals if all have unit length, colours if all lie in [0, 1] or [0, 255], or are whole numbers of
+    16 bits, which is told, and are ignored otherwise. One column before colours or normals, or what is left over at the end, is an intensity or a label, and
     ignored. Where four columns may hold colours and an intensity in either order, colours are left out, and told.
     """
     notes: tuple[str, ...] = ()
@@ -38,6 +38,9 @@ def from_columns(table: np.ndarray) -> RawCloud:
             at += 1
         elif _are_colors(triple):
             found.setdefault("colors", unit_colors(triple.astype(np.float64)))
+        elif _are_whole(triple) and _known(triple).min() >= 0 and _known(triple).max() <= 65535:
+            found.setdefault("colors", unit_colors(triple.astype(np.float64)))
+            notes = (f"columns {at + 1} to {at + 3} are taken for colours of 16 bits",)
         at += 3
     return RawCloud(table[:, :3], found.get("normals"), found.get("colors"), notes=notes)
 
