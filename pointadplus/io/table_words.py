@@ -1,4 +1,4 @@
-"""Tables with columns of words, such as labels, flags and dates: the columns of numbers that a header names are kept."""
+"""Tables with columns of words, such as labels, flags and dates: the numbers that a header names are kept."""
 
 from __future__ import annotations
 
