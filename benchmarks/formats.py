@@ -1,8 +1,10 @@
 """Every format through `read_cloud`, beside an independent reader: points, largest difference, seconds and memory.
 
 The files are made here, of one cloud of a part of 0.1 about a place 1,000 from the origin. An independent reader is
-another library, or plain NumPy for what none reads. Each of the two reads the file in a process of its own, whose
-resident set says what reading took beyond the libraries (Linux). What no library reads has a dash.
+another library, or plain NumPy for what none reads; of meshes, the corners of a ball's triangles are compared. Each of
+the two reads the file in a process of its own, whose resident set says what a first reading took beyond the libraries
+that are loaded then (Linux); seconds are the median of readings after it. Below stands what is refused, and with which
+words.
 
 python benchmarks/formats.py --points 1000000 --seed 0
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
+import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,12 +25,14 @@ import numpy as np
 import open3d
 import pandas
 import pye57
+import trimesh
 from numpy.typing import NDArray
 from real_objects import machine
 
 from pointadplus import PointCloud, write_cloud
 from pointadplus.errors import PointADPlusError
-from pointadplus.io import read_cloud
+from pointadplus.io import read_cloud, read_mesh
+from pointadplus.io.triangle_mesh import MESHES
 
 Write = Callable[[Path, NDArray], None]
 Read = Callable[[Path], NDArray]
@@ -100,6 +104,17 @@ def write_ptx(path: Path, points: NDArray) -> None:
     table(" ", f"{len(points)}\n1\n{pose}")(path, np.column_stack([points, np.zeros(len(points))]))
 
 
+def write_ball(path: Path, points: NDArray) -> None:
+    trimesh.creation.icosphere(subdivisions=5, radius=0.05).apply_translation(PLACE).export(path)
+
+
+def from_trimesh(path: Path) -> NDArray:
+    mesh = trimesh.load_mesh(path, process=False)
+    return np.asarray(mesh.vertices)[mesh.faces].reshape(-1, 3)
+
+
+_BALLS = (".stl", ".obj", ".off", ".glb")
+
 # Kind, extension, how it is written, and who else reads it.
 CASES: list[tuple[str, str, Write, Read | None]] = [
     ("PLY, binary", ".ply", by_open3d(), from_open3d),
@@ -120,45 +135,75 @@ CASES: list[tuple[str, str, Write, Read | None]] = [
     ("E57", ".e57", write_e57, from_e57),
     ("PTS", ".pts", write_pts, pandas_reader(sep=" ", skiprows=1)),
     ("PTX", ".ptx", write_ptx, pandas_reader(sep=" ", skiprows=10)),
+    *((f"{suffix[1:].upper()}, a mesh", suffix, write_ball, from_trimesh) for suffix in _BALLS),
+    ("PLY, a mesh", ".ply", write_ball, from_trimesh),
 ]  # fmt: skip
 
 
+# What is refused, and how it is made.
+REFUSED: list[tuple[str, str, Write]] = [
+    ("a depth image without its camera", ".npy", lambda path, points: np.save(path, np.ones((40, 50), np.uint16))),
+    ("a batch of clouds", ".npy", lambda path, points: np.save(path, points[:8000].reshape(4, 2000, 3))),
+    ("heights without their pitch", ".csv", lambda path, points: np.savetxt(path, np.ones((40, 50)), delimiter=",")),
+    ("a header without coordinates", ".csv", table(",", "time,u,v\n")),
+    ("a text that stops in a row", ".xyz", lambda path, points: path.write_text("1 2 3\n4 5 6\n7 8")),
+    ("a PLY that stops early", ".ply", lambda path, points: by_open3d()(path, points) or cut(path)),
+    ("a PCD that stops early", ".pcd", lambda path, points: own(path, points) or cut(path)),
+    ("a LAZ that stops early", ".laz", lambda path, points: write_las(path, points) or cut(path)),
+    ("an E57 that stops early", ".e57", lambda path, points: write_e57(path, points) or cut(path)),
+    ("a scanner's own format", ".fls", lambda path, points: path.write_bytes(b"FARO")),
+]
+
+
+def cut(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+
+
 def ours(path: Path) -> NDArray:
+    if path.name.startswith("mesh") and path.suffix in MESHES:
+        mesh = read_mesh(path)
+        return (mesh.vertices.double() + mesh.offset).numpy()[mesh.faces.numpy()].reshape(-1, 3)
     return read_cloud(path).positions().numpy()
 
 
-def _in_child(connection: Connection, number: int, is_ours: bool, path: Path, out: Path) -> None:
+def resident() -> float:
+    """Megabytes of this process at most; what `getrusage` tells is at least its parent's."""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024  # type: ignore[index]
+
+
+def _in_child(connection: Connection, number: int, is_ours: bool, path: Path, out: Path, runs: int) -> None:
     read = ours if is_ours else CASES[number][3]
     assert read is not None
     try:
-        before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+        before = resident()
         points = read(path)
-        seconds = time.perf_counter() - start
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        grown, seconds = resident() - before, []
         np.save(out, points)
-        connection.send((seconds, grown, ""))
+        for _ in range(runs):
+            start = time.perf_counter()
+            read(path)
+            seconds.append(time.perf_counter() - start)
+        connection.send((float(np.median(seconds)), grown, ""))
     except PointADPlusError as error:
         connection.send((0.0, 0.0, str(error)))
 
 
 def measured(number: int, is_ours: bool, path: Path, runs: int) -> tuple[NDArray | None, float, float, str]:
-    """Points, the least seconds, megabytes and the refusal of a reader, each time in a fresh process."""
-    context, out, seconds, grown, said = multiprocessing.get_context("spawn"), path.with_name("out.npy"), [], [], ""
-    for _ in range(runs):
-        receiver, sender = context.Pipe(duplex=False)
-        child = context.Process(target=_in_child, args=(sender, number, is_ours, path, out))
-        child.start()
-        spent, size, said = receiver.recv()
-        child.join()
-        seconds.append(spent)
-        grown.append(size)
-    return None if said else np.load(out), min(seconds), min(grown), said
+    """Points, seconds, megabytes and the refusal of a reader, in a fresh process."""
+    context, out = multiprocessing.get_context("spawn"), path.with_name("out.npy")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_in_child, args=(sender, number, is_ours, path, out, runs))
+    child.start()
+    seconds, grown, said = receiver.recv()
+    child.join()
+    return None if said else np.load(out), seconds, grown, said
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=1_000_000)
-    parser.add_argument("--runs", type=int, default=3, help="of each reader; the fastest counts")
+    parser.add_argument("--runs", type=int, default=3, help="of each reader, after a first")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     points = np.random.default_rng(arguments.seed).uniform(-0.05, 0.05, (arguments.points, 3)).round(6) + PLACE
@@ -168,7 +213,7 @@ def main() -> None:
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
         for number, (kind, suffix, write, other) in enumerate(CASES):
-            path = Path(folder) / f"{number}{suffix}"
+            path = Path(folder) / f"{'mesh' if write is write_ball else 'cloud'}{number}{suffix}"
             write(path, points)
             found, seconds, grown, said = measured(number, True, path, arguments.runs)
             if found is None:
@@ -183,6 +228,15 @@ def main() -> None:
                 cells += [difference(found, theirs), f"{seconds:.2f}", f"{taken:.2f}", f"{grown:.0f}", f"{size:.0f}"]
             print(f"| {kind} | {' | '.join(cells)} |", flush=True)
             path.unlink()
+        print("\n| refused | with the words |\n| --- | --- |")
+        for kind, suffix, write in REFUSED:
+            path = Path(folder) / f"file{suffix}"
+            write(path, points)
+            try:
+                said = f"**not refused**: {len(read_cloud(path)):,} points"
+            except PointADPlusError as error:
+                said = str(error).partition(": ")[2].partition("; hint")[0][:160].replace("|", "/")
+            print(f"| {kind} | {said} |")
     print(f"\n`python benchmarks/formats.py --points {arguments.points} --seed {arguments.seed}`, {machine()}")
 
 

@@ -11,6 +11,7 @@ python benchmarks/mutated_files.py --files 40000 --seed 0
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import multiprocessing
 import platform
@@ -43,6 +44,7 @@ SECONDS = 2.0
 CONVERTED, CONVERTED_SECONDS = (".step", ".igs"), 30.0
 BYTES = 64 * 2**20  # and four times the file's size
 POINTS = 400
+CAMERA = {"fx": 50.0, "fy": 50.0, "cx": 10.0, "cy": 10.0, "depth_scale": 0.001, "width": 20, "height": 20}
 OUTCOMES = ("cloud", "typed error", "other error", "crash", "slow", "large")
 NUMBERS = (b"-1", b"0", b"1", b"255", b"65536", b"2147483647", b"4294967296", b"9" * 19, b"1e308", b"nan")
 
@@ -70,6 +72,8 @@ def originals(folder: Path) -> dict[str, bytes]:
     picture = rng.normal(size=(20, 20, 3)).astype(np.float32)
     tifffile.imwrite(folder / "plain.tiff", picture, photometric="rgb")
     tifffile.imwrite(folder / "packed.tif", picture, photometric="rgb", compression="zlib")
+    tifffile.imwrite(folder / "depth.tif", (1000 * picture[..., 0] ** 2).astype(np.uint16), photometric="minisblack")
+    np.save(folder / "depth.npy", (1000 * picture[..., 0] ** 2).astype(np.uint16))
     tifffile.imwrite(folder / "pages.tiff", np.moveaxis(picture, 2, 0), photometric="minisblack")
     _scanners(folder, points)
     _cad(folder)
@@ -127,6 +131,10 @@ def _write_tables(folder: Path, points: np.ndarray) -> None:
     (folder / "tabs.tsv").write_bytes(f"Point ID\tX [mm]\tY [mm]\tZ [mm]\n{tabs}\n".encode("utf-16"))
     heights = "\n".join(",".join(row[2] for row in rows[at : at + 20]) for at in range(0, POINTS, 20))
     (folder / "heights.csv").write_text(f"XRes=0.05\nYRes=0.05\n{heights}\n")
+    grid = "\n".join(" ".join(row[2] for row in rows[at : at + 20]) for at in range(0, POINTS, 20))
+    head = f"ncols 20\nnrows {POINTS // 20}\nxllcorner 0\nyllcorner 0\ncellsize 0.05\nNODATA_value -9999\n"
+    (folder / "grid.asc").write_text(f"{head}{grid}\n")
+    (folder / "words.csv").write_text("x,y,z,kind\n" + "".join(f"{','.join(row)},part A\n" for row in rows))
     records = np.zeros(POINTS, [("t", "f8"), ("x", "f4"), ("y", "f4"), ("z", "f4"), ("normal", "f4", (3,))])
     records["x"], records["y"], records["z"] = points.T
     np.save(folder / "records.npy", records)
@@ -180,6 +188,7 @@ def read_all(numbers: list[int], seed: int, good: dict[str, bytes], out: Connect
     """In the child: tell which file is next, read it, and tell how that went."""
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "intrinsics.json").write_text(json.dumps(CAMERA))
         for kind, data in good.items():  # what is imported and compiled on first use is nobody's fault
             path = Path(folder) / kind
             path.write_bytes(data)

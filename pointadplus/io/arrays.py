@@ -17,7 +17,10 @@ from .formats import RawCloud, check_blank, check_bytes, from_fields, most_infla
 
 _IMAGE = f"an image of depths or heights needs its camera or its pitch; {HINT}"
 _ROWS = (3, 4, 6, 7, 9)  # of an array whose coordinates stand in rows
-_POINTS = ("points", "xyz", "pts", "vertices", "positions", "coords")  # keys of an NPZ, the first that is there
+_POINTS = (  # keys of an NPZ, the first that is there
+    "points", "xyz", "pts", "vertices", "positions", "coords", "point_cloud", "pointcloud", "cloud", "pc", "pcd",
+    "point", "position", "pos", "coord", "coordinates", "verts", "data",
+)  # fmt: skip
 _BESIDE = {"normals": ("normals", "normal"), "colors": ("colors", "colours", "color", "colour", "rgb")}
 
 

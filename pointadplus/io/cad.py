@@ -18,7 +18,9 @@ from ..units import unit_of
 from .formats import RawCloud, check_bytes, most_inflated
 from .meshes import read_scene
 
-_SECONDS = 600  # that a conversion may take, and the tolerances of it: numbers we chose
+# A conversion takes a second or two, most of it to load OpenCASCADE; one that takes a minute holds up a folder or a
+# service that waits for it. The limit and the tolerances below are numbers we chose.
+_SECONDS = 60
 _CONVERT = """
 import sys
 try:

@@ -12,7 +12,15 @@ HINT = "name the columns: columns={'x': 3, 'y': 4, 'z': 5}, or --columns x=3,y=4
 _AXES = {"x": "x", "y": "y", "z": "z", "0": "x", "1": "y", "2": "z"}
 _CHANNELS = {"r": "red", "g": "green", "b": "blue", "red": "red", "green": "green", "blue": "blue"}
 _CHANNELS |= {"0": "red", "1": "green", "2": "blue"}
-_ALONE = {"easting": "x", "northing": "y", "elevation": "z", "altitude": "z", "height": "z"}
+_ALONE = {"rf": "red", "gf": "green", "bf": "blue"}  # CloudCompare's colours in [0, 1]
+_ALONE |= {"px": "x", "py": "y", "pz": "z", "rechtswert": "x", "hochwert": "y", "ostwert": "x", "nordwert": "y"}
+_ALONE |= {"höhe": "z", "hoehe": "z"} | {
+    "easting": "x",
+    "northing": "y",
+    "elevation": "z",
+    "altitude": "z",
+    "height": "z",
+}
 _ALONE |= {f"{n}{axis}": f"n{axis}" for n in ("n", "normal", "normals") for axis in "xyz"}
 _ALONE |= {name: _CHANNELS[name] for name in _CHANNELS if name not in _AXES} | {axis: axis for axis in "xyz"}
 _NORMAL = {"n", "norm", "normal", "normals", "normale"}

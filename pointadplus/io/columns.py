@@ -13,9 +13,10 @@ def from_columns(table: np.ndarray) -> RawCloud:
     """Points from (N, C ≥ 3) unnamed columns.
 
     A first column that counts the rows, from 0 or 1 on, is an index where three columns follow. After x, y, z, each
-    three columns are normals if all have unit length, colours if all lie in [0, 1] or [0, 255], and are ignored
-    otherwise. One column before colours or normals, or what is left over at the end, is an intensity or a label, and
-    ignored. Where four columns may hold colours and an intensity in either order, colours are left out, and told.
+    three columns are normals if all have unit length, colours if all lie in [0, 1] or [0, 255], or are whole numbers of
+    16 bits, which is told, and are ignored otherwise. One column before colours or normals, or what is left over at the
+    end, is an intensity or a label, and ignored. Where four columns may hold colours and an intensity in either order,
+    colours are left out, and told.
     """
     notes: tuple[str, ...] = ()
     if is_index(table):
@@ -38,6 +39,9 @@ def from_columns(table: np.ndarray) -> RawCloud:
             at += 1
         elif _are_colors(triple):
             found.setdefault("colors", unit_colors(triple.astype(np.float64)))
+        elif _are_deep_colors(triple):
+            found.setdefault("colors", unit_colors(triple.astype(np.float64)))
+            notes = (f"columns {at + 1} to {at + 3} are taken for colours of 16 bits",)
         at += 3
     return RawCloud(table[:, :3], found.get("normals"), found.get("colors"), notes=notes)
 
@@ -74,6 +78,12 @@ def _are_normals(triple: np.ndarray) -> bool:
 def _are_colors(triple: np.ndarray) -> bool:
     known = _known(triple)
     return bool(len(known) and known.min() >= 0 and known.max() <= 255)
+
+
+def _are_deep_colors(triple: np.ndarray) -> bool:
+    """Colours of 16 bits: whole numbers, each channel of which goes beyond the 12 bits of distances and counts."""
+    known = _known(triple)
+    return _are_whole(triple) and bool(known.min() >= 0 and known.max(0).min() > 4095 and known.max() <= 65535)
 
 
 def _are_whole(values: np.ndarray) -> bool:

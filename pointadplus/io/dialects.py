@@ -59,7 +59,7 @@ class Dialect:
 
 
 #: In the order in which they are tried; the one that most of the first rows fit is taken.
-DIALECTS = tuple(Dialect(mark, decimal) for mark in ";\t, " for decimal in ".,")
+DIALECTS = tuple(Dialect(mark, decimal) for mark in ";\t,| " for decimal in ".,")
 
 
 def plain_bytes(data: bytes) -> bytes:
@@ -75,6 +75,8 @@ def plain_bytes(data: bytes) -> bytes:
         data = data.decode("utf-16").encode()
     elif len(data) > 3 and not any(data[1:64:2]):
         data = data.decode("utf-16-le").encode()
+    elif len(data) > 3 and not any(data[:64:2]):
+        data = data.decode("utf-16-be").encode()
     if b"\0" in data:
         raise CloudReadError(
             "not a readable text: it holds zero bytes",

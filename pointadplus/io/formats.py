@@ -20,6 +20,7 @@ from ..errors import CloudReadError
 #: Most bytes that a file may ask for beyond its own size (compressed formats, shared glTF buffers). A number we chose:
 #: some 10⁸ points, which no scanner delivers, and too little to bring a workstation down.
 MAX_INFLATED = 2**31
+_OVER = 1.001  # of a colour's largest value: rounding may bring it there
 _RATIO = 2000  # that no usual packing exceeds: Deflate makes 1,032 bytes of one, and LZW 1,365
 _inflated: ContextVar[int] = ContextVar("inflated", default=MAX_INFLATED)
 
@@ -132,10 +133,9 @@ def side_by_side(columns: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def unit_colors(colors: np.ndarray) -> np.ndarray:
-    """Colours in [0, 1] as float32, from integers of 8 or 16 bits, or from floats in [0, 1] or [0, 255]."""
+    """Colours in [0, 1] as float32, from integers of 8 or 16 bits, or from floats in [0, 1], [0, 255] or [0, 65535]."""
     top = float(np.nanmax(colors, initial=0.0))
-    whole = colors.dtype.kind in "ui"
-    scale = 65535.0 if whole and top > 255 else 255.0 if whole or top > 1 else 1.0
+    scale = 65535.0 if top > _OVER * 255 else 255.0 if colors.dtype.kind in "ui" or top > _OVER else 1.0
     return np.clip(colors / scale, 0.0, 1.0).astype(np.float32)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import warnings
 from pathlib import Path
 from urllib.parse import unquote
@@ -13,6 +14,9 @@ import numpy as np
 from ..errors import CloudReadError
 from .formats import RawCloud, check_bytes, counted, fan, most_inflated, text_table, whole_number
 from .objects import from_trimesh
+from .quantised import dequantised
+
+_COLORED = re.compile(rb"^(v(?:[ \t]+[^\s#]+){3})((?:[ \t]+[\d.eE+-]+){3})[ \t]*(?=\r?$)", re.MULTILINE)
 
 
 def read_off(data: bytes) -> RawCloud:
@@ -39,9 +43,12 @@ def read_scene(data: bytes, path: Path) -> RawCloud:
 
     suffix = path.suffix.lower()
     if suffix == ".stl":
-        _guard_stl(data)
+        data = _whole_stl(data)
+    elif suffix == ".obj":
+        data = _with_unit_colors(data)
     elif suffix in (".glb", ".gltf"):
         _guard_gltf(data, path)
+        data = dequantised(data, path)
     resolver = FilePathResolver(str(path)) if suffix == ".gltf" else None
     with warnings.catch_warnings():  # what trimesh warns of is either refused below or of no concern to points
         warnings.simplefilter("ignore")
@@ -51,15 +58,36 @@ def read_scene(data: bytes, path: Path) -> RawCloud:
         return from_trimesh(scene)
 
 
-def _guard_stl(data: bytes) -> None:
-    """Trimesh reads what it can of a text that stops early; a binary file it checks itself."""
-    binary = len(data) >= 84 and len(data) == 84 + 50 * int(np.frombuffer(data, "<u4", 1, 80)[0])
-    if not binary and not (data.lstrip()[:5].lower() == b"solid" and b"endsolid" in data[-512:].lower()):
-        raise CloudReadError(
-            "the STL is truncated, or its header is wrong",
-            expected="84 + 50·F bytes, or solid … endsolid",
-            found=f"{len(data)} bytes",
-        )
+def _whole_stl(data: bytes) -> bytes:
+    """The STL without what follows its end. Trimesh reads what it can of a text that stops early, and refuses a binary
+    file that goes on."""
+    size = 84 + 50 * int(np.frombuffer(data, "<u4", 1, 80)[0]) if len(data) >= 84 else 0
+    if len(data) == size:
+        return data
+    if data.lstrip()[:5].lower() == b"solid" and (end := data.lower().rfind(b"endsolid")) >= 0:
+        return data[: data.find(b"\n", end) + 1 or len(data)]
+    if 84 < size < len(data) and (len(data) - size) % 50:  # whole triangles would be missing from the count
+        return data[:size]
+    raise CloudReadError(
+        "the STL is truncated, or its header is wrong",
+        expected="84 + 50·F bytes, or solid … endsolid",
+        found=f"{len(data)} bytes",
+    )
+
+
+def _with_unit_colors(data: bytes) -> bytes:
+    """An OBJ whose vertices have colours in [0, 1], where they are in [0, 255]."""
+    lines = _COLORED.findall(data)
+    if not lines:
+        return data
+    colors = np.array([line[1].split() for line in lines], np.float64)
+    if not 1.001 < colors.max() <= 255:
+        return data
+
+    def scaled(line: re.Match[bytes]) -> bytes:
+        return line[1] + b" %.9g %.9g %.9g" % tuple(float(value) / 255 for value in line[2].split())
+
+    return _COLORED.sub(scaled, data)
 
 
 def _guard_gltf(data: bytes, path: Path) -> None:

@@ -62,7 +62,9 @@ def from_trimesh(obj: Any) -> RawCloud:
         points.append(vertices @ matrix[:3, :3].T + matrix[:3, 3])
         colors.append(_vertex_colors(part))
         if meshes:
-            faces.append(np.asarray(part.faces, np.int64) + offset)
+            corners = np.asarray(part.faces, np.int64) + offset
+            mirrored = np.linalg.det(matrix[:3, :3]) < 0  # which turns triangles inside out
+            faces.append(corners[:, ::-1] if mirrored else corners)
         offset += len(vertices)
     known = [color for color in colors if color is not None]
     return RawCloud(

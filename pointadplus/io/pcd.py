@@ -6,6 +6,7 @@ loses the organised grid. Here every row survives, and the header is checked bef
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import BinaryIO
@@ -17,6 +18,7 @@ from .formats import RawCloud, check_blank, check_bytes, from_fields, most_infla
 from .lzf import lzf_decompress
 
 _LONGEST = 1 << 18  # bytes of a header; a number we chose
+_DATA = re.compile(rb"\s*DATA\s+(ascii|binary_compressed|binary)(?![a-z_])", re.IGNORECASE)
 _PCL_NAMES = {"nx": "normal_x", "ny": "normal_y", "nz": "normal_z"}
 
 
@@ -81,6 +83,9 @@ def _header(data: bytes) -> tuple[dict[str, list[str]], int]:
         end = data.find(b"\n", start, start + 4096)
         if end < 0:
             raise CloudReadError("malformed header", expected="a DATA line", found="the end of the header's lines")
+        if mark := _DATA.match(data, start, end):  # rows may be glued to the word
+            encoding = mark[1].decode().lower()
+            return header | {"DATA": [encoding]}, mark.end() if encoding == "ascii" else end + 1
         key, *values = data[start:end].decode("utf-8", "replace").split() or ["#"]
         if not key.startswith("#"):
             header[key.upper()] = values

@@ -71,7 +71,20 @@ def read_ply(data: bytes | memoryview) -> RawCloud:
     vertex, face = tables.get("vertex", {}), tables.get("face", {})
     raw = from_fields({name: column for name, column in vertex.items() if np.ndim(column) == 1})
     polygons = face.get("vertex_indices", face.get("vertex_index", ()))
-    return replace(raw, faces=fan(polygons)) if len(polygons) else raw
+    strips = tables.get("tristrips", {})
+    strips = strips.get("vertex_indices", strips.get("vertex_index", ()))
+    triangles = [fan(polygons)] * (len(polygons) > 0) + [of_strips(strip) for strip in strips]
+    return replace(raw, faces=np.concatenate(triangles)) if triangles else raw
+
+
+def of_strips(strip: np.ndarray | Sequence[int]) -> np.ndarray:
+    """(F, 3) int64 triangles of strips, one after another with −1 between, as Stanford's scans have them."""
+    corners = np.asarray(strip, np.int64)
+    triples = np.lib.stride_tricks.sliding_window_view(corners, 3) if len(corners) > 2 else np.zeros((0, 3), np.int64)
+    at = np.arange(len(triples))
+    begins = np.maximum.accumulate(np.where(corners[: len(triples)] < 0, at + 1, 0))
+    triples = np.where(((at - begins) % 2 == 1)[:, None], triples[:, [0, 2, 1]], triples)  # every other one is turned
+    return triples[(triples >= 0).all(1)]
 
 
 def _header(data: bytes) -> tuple[str, list[_Element], int]:
@@ -133,6 +146,8 @@ def _ascii(text: str, elements: Sequence[_Element]) -> dict[str, dict[str, Any]]
 def _binary(data: memoryview, start: int, elements: Sequence[_Element], order: str) -> dict[str, dict[str, Any]]:
     tables: dict[str, dict[str, Any]] = {}
     for element in elements:
+        if element.count == 0:  # of faces, as MeshLab ends its clouds: there is no length of a first list
+            continue
         smallest = sum(p.count_size or p.size for p in element.properties)
         check_bytes(element.count * max(smallest, 1), len(data) - start, f"{element.name} data")
         read = _ragged_rows if element.lists and not _even_lists(data, start, element, order) else _even_rows

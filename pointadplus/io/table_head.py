@@ -171,7 +171,7 @@ def _names(texts: list[str], dialect: Dialect, width: int, named: bool) -> tuple
 def _splits(body: str, dialect: Dialect) -> Iterator[list[str]]:
     """A line above a table in cells, by the table's own mark first."""
     spaced = re.sub(r"\s+([\[(<{])", r"\1", body) if dialect.mark == " " else body  # a unit is no cell of its own
-    for mark in dict.fromkeys((dialect.mark, ",", ";", "\t", " ")):
+    for mark in dict.fromkeys((dialect.mark, ",", ";", "\t", "|", " ")):
         cells = [cell.strip(' "') for cell in Dialect(mark).cells(spaced)]
         if len(cells) > LINES:
             continue  # no names of columns

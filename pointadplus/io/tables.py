@@ -13,9 +13,11 @@ from .column_names import HINT, chosen, places, unit
 from .columns import WIDEST, from_columns, is_index
 from .dialects import plain_bytes
 from .formats import RawCloud, from_fields
+from .grids import read_grid
 from .table_fast import quick_rows
-from .table_head import find_table
+from .table_head import Head, find_table
 from .table_rows import read_rows
+from .table_words import without_words
 
 
 def read_text(data: bytes | memoryview, columns: Mapping[str, int | str] | None = None) -> RawCloud:
@@ -28,13 +30,9 @@ def read_text(data: bytes | memoryview, columns: Mapping[str, int | str] | None 
     Raises:
         CloudReadError: no table, a row that does not fit the others, or columns that cannot be told.
     """
-    quick = quick_rows(data, named=columns is not None)
-    if quick is None:
-        plain = plain_bytes(bytes(data))
-        head = find_table(plain, named=columns is not None)
-        table = read_rows(plain, head)
-    else:
-        head, table = quick
+    if (grid := read_grid(data)) is not None:
+        return grid
+    head, table = _head_and_rows(data, named=columns is not None)
     width = table.shape[1]
     if columns is not None:
         found = chosen(columns, head.names, width)
@@ -59,6 +57,23 @@ def read_text(data: bytes | memoryview, columns: Mapping[str, int | str] | None 
     told = [row for row in (head.names, head.units) if len(row) > max(found.values())]
     units = [next((name for row in told if (name := unit(row[found[axis]]))), None) for axis in "xyz"]
     return replace(from_fields(fields | _in_one_unit(fields, units)), unit=units[0])
+
+
+def _head_and_rows(data: bytes | memoryview, named: bool) -> tuple[Head, np.ndarray]:
+    """The table's head and numbers, by the quickest reader that takes it; columns of words are left out."""
+    try:
+        quick = quick_rows(data, named)
+        if quick is not None:
+            return quick
+        plain = plain_bytes(bytes(data))
+        head = find_table(plain, named)
+        return head, read_rows(plain, head)
+    except CloudReadError:
+        kept = None if named else without_words(plain_bytes(bytes(data)))
+        if kept is None:
+            raise
+        head = find_table(kept)
+        return head, read_rows(kept, head)
 
 
 def _in_one_unit(fields: Mapping[str, np.ndarray], units: Sequence[str | None]) -> dict[str, np.ndarray]:

@@ -802,3 +802,35 @@ def test_what_lies_far_from_the_origin_is_written_where_it_lies(tmp_path: Path, 
     assert torch.equal(again.points, cloud.points) and torch.equal(again.offset, cloud.offset)
     np.testing.assert_allclose(again.positions().numpy(), part, rtol=0, atol=2e-9)
     np.testing.assert_array_equal(to_trimesh(again).vertices, again.positions().numpy())
+
+
+HEAD = "VERSION .7\nFIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1\nWIDTH 5\nHEIGHT 1\nPOINTS 5\n"
+
+
+@pytest.mark.parametrize("glue", ["DATA ascii\n", "DATA ascii", "DATA ascii ", "DATA ASCII\n", "data ascii\r\n"])
+def test_rows_of_a_pcd_may_be_glued_to_its_header(tmp_path: Path, glue: str) -> None:
+    points = np.arange(15.0).reshape(5, 3) / 4
+    cloud = read_cloud(put(tmp_path, "a.pcd", HEAD.encode() + glue.encode() + rows(points)))
+    assert np.array_equal(cloud.points.numpy(), points)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "binary_little_endian", "binary_big_endian"])
+@pytest.mark.parametrize("kind", ["uchar", "int"])
+def test_a_ply_may_end_in_an_empty_list(tmp_path: Path, encoding: str, kind: str) -> None:
+    data = ply(encoding).replace(b"end_header", f"element face 0\nproperty list {kind} int v\nend_header".encode())
+    assert len(read_cloud(put(tmp_path, "a.ply", data))) == len(POINTS)
+
+
+@pytest.mark.parametrize("key", ["pos", "pc", "cloud", "point_cloud", "coord", "data"])
+def test_keys_of_archives(tmp_path: Path, key: str) -> None:
+    np.savez(tmp_path / "a.npz", **{key: POINTS, "label": np.zeros(len(POINTS))})
+    assert len(read_cloud(tmp_path / "a.npz")) == len(POINTS)
+
+
+@pytest.mark.parametrize(("suffix", "tool"), [
+    (".fls", "CloudCompare"), (".WRL", "MeshLab"), (".xyzrgb", "rename it to .xyz"), (".sldprt", "STEP"),
+    (".zdf", "Zivid"), (".vtu", "ParaView"), (".xlsx", "LibreOffice"), (".never", "CloudCompare and MeshLab"),
+])  # fmt: skip
+def test_an_unknown_format_is_told_which_tool_converts_it(tmp_path: Path, suffix: str, tool: str) -> None:
+    with pytest.raises(CloudReadError, match=f"unknown extension.*{tool}"):
+        read_cloud(put(tmp_path, f"a{suffix}", b"1 2 3"))

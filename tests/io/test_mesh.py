@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from torch.nn.functional import normalize
 from pointadplus.errors import CloudError, CloudReadError, ConfigError
 from pointadplus.io import TriangleMesh, read_cloud, read_mesh
 from pointadplus.io.triangle_mesh import MESHES
+from tests.io.test_io import TETRAHEDRON, gltf
 
 VERTICES = np.array([[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]], float)
 FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
@@ -234,3 +238,105 @@ def test_read_refuses_what_is_no_file(tmp_path: Path, suffix: str) -> None:
     folder.mkdir()
     with pytest.raises(CloudReadError, match="not a file"):
         read_mesh(folder)
+
+
+# --- what programs write beside the book ---
+
+COLORS = np.array([[255, 0, 0], [0, 128, 0], [0, 0, 64], [255, 255, 255]])
+
+
+@pytest.mark.parametrize("scale", [1, 255])
+def test_colors_of_obj_in_either_range(tmp_path: Path, scale: int) -> None:
+    rows = zip(VERTICES, COLORS / 255 * scale, strict=True)
+    text = "".join("v {} {} {} {:g} {:g} {:g}\n".format(*point, *color) for point, color in rows)
+    (tmp_path / "a.obj").write_text(text + OBJ[OBJ.index("f") :])
+    mesh = read_mesh(tmp_path / "a.obj")
+    assert mesh.colors is not None
+    np.testing.assert_allclose(mesh.colors, COLORS / 255, atol=0.003)
+
+
+BINARY_STL = bytes(80) + (4).to_bytes(4, "little") + b"".join(
+    bytes(12) + VERTICES[face].astype("<f4").tobytes() + bytes(2) for face in FACES
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("data", [
+    BINARY_STL, BINARY_STL + bytes(37), BINARY_STL + b"made by a scanner", STL.encode(), (STL + " " * 900).encode(),
+    (STL + "// exported\n" * 80).encode(), b"solid binary".ljust(80) + BINARY_STL[80:], STL.upper().encode(),
+])  # fmt: skip
+def test_an_stl_may_go_on_after_its_end(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.stl").write_bytes(data)
+    mesh = read_mesh(tmp_path / "a.stl")
+    assert torch.equal(mesh.vertices[mesh.faces], torch.from_numpy(VERTICES[FACES]).float())
+    for cut in (BINARY_STL[:-1], BINARY_STL + bytes(100)):
+        (tmp_path / "a.stl").write_bytes(cut)
+        with pytest.raises(CloudReadError, match="truncated, or its header"):
+            read_mesh(tmp_path / "a.stl")
+
+
+STRIP = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 2, 0], [1, 2, 0]], float)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "binary_little_endian", "binary_big_endian"])
+def test_triangle_strips_of_ply(tmp_path: Path, encoding: str) -> None:
+    """Two strips of 2 triangles and of 1, all of them facing up."""
+    order = ">" if encoding == "binary_big_endian" else "<"
+    header = f"ply\nformat {encoding} 1.0\nelement vertex 6\n" + "".join(f"property float {n}\n" for n in "xyz")
+    header += "element tristrips 1\nproperty list int int vertex_indices\nend_header\n"
+    numbers = [0, 1, 2, 3, -1, 2, 3, 4, -1]
+    body = STRIP.astype(f"{order}f4").tobytes() + np.array([len(numbers), *numbers], f"{order}i4").tobytes()
+    if encoding == "ascii":
+        rows = [*STRIP.tolist(), [len(numbers), *numbers]]
+        body = "".join(" ".join(map(str, row)) + "\n" for row in rows).encode()
+    (tmp_path / "a.ply").write_bytes(header.encode() + body)
+    mesh = read_mesh(tmp_path / "a.ply")
+    assert sorted(sorted(face) for face in mesh.faces.tolist()) == [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
+    a, b, c = mesh.vertices[mesh.faces].unbind(1)
+    assert (torch.linalg.cross(b - a, c - a)[:, 2] > 0).all()
+
+
+def volume(mesh: TriangleMesh) -> float:
+    a, b, c = mesh.vertices[mesh.faces].unbind(1)
+    return float((a * torch.linalg.cross(b, c)).sum() / 6)
+
+
+def test_a_mirrored_gltf_is_not_inside_out(tmp_path: Path) -> None:
+    for scale in ([2, 2, 2], [-2, 2, 2], [-2, -2, 2], [-2, -2, -2]):
+        (tmp_path / "a.glb").write_bytes(gltf(nodes=[{"mesh": 0, "scale": scale}]))
+        assert volume(read_mesh(tmp_path / "a.glb")) == pytest.approx(8 / 6)
+
+
+@pytest.mark.parametrize(("kind", "component"), [("<u2", 5123), ("<i2", 5122), ("u1", 5121), ("i1", 5120)])
+@pytest.mark.parametrize("place", ["glb", "data URI", "file"])
+def test_quantised_gltf(tmp_path: Path, kind: str, component: int, place: str) -> None:
+    padded = np.zeros((4, 4), kind)
+    padded[:, :3] = TETRAHEDRON * np.iinfo(kind).max
+    corners = np.asarray(FACES, "<u2").tobytes()
+    buffer = padded.tobytes() + corners
+    uri = {"glb": {}, "file": {"uri": "corners.bin"}, "data URI": {
+        "uri": "data:application/octet-stream;base64," + base64.b64encode(buffer).decode(),
+    }}[place]  # fmt: skip
+    header = {
+        "asset": {"version": "2.0"}, "extensionsRequired": ["KHR_mesh_quantization"], "scene": 0,
+        "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0, "scale": [3, 3, 3]}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1}]}],
+        "accessors": [
+            {"bufferView": 0, "componentType": component, "normalized": True, "count": 4, "type": "VEC3"},
+            {"bufferView": 1, "componentType": 5123, "count": 12, "type": "SCALAR"},
+        ],
+        "bufferViews": [
+            {"buffer": 0, "byteLength": padded.nbytes, "byteStride": padded.strides[0]},
+            {"buffer": 0, "byteOffset": padded.nbytes, "byteLength": len(corners)},
+        ],
+        "buffers": [{"byteLength": len(buffer), **uri}],
+    }  # fmt: skip
+    text = json.dumps(header).encode()
+    path = tmp_path / ("a.glb" if place == "glb" else "a.gltf")
+    if place == "glb":
+        text += b" " * (-len(text) % 4)
+        text = struct.pack("<II", len(text), 0x4E4F534A) + text + struct.pack("<II", len(buffer), 0x004E4942) + buffer
+        text = b"glTF" + struct.pack("<II", 2, 12 + len(text)) + text
+    path.write_bytes(text)
+    (tmp_path / "corners.bin").write_bytes(buffer)
+    mesh = read_mesh(path)
+    np.testing.assert_allclose(mesh.vertices, 3 * TETRAHEDRON, atol=1e-6)

@@ -64,6 +64,8 @@ NAMES = {
     "comment with fields": ("%time,field.x,field.y,field.z", (TIME, POINTS)),
     "index without a name": (",x,y,z", (INDEX, POINTS)),
     "nominal and actual": ("Nominal X,Nominal Y,Nominal Z,Actual X,Actual Y,Actual Z", (POINTS + 1, POINTS)),
+    "German": ("Punkt,Rechtswert,Hochwert,Höhe", (INDEX, POINTS)),
+    "p": ("px,py,pz", (POINTS,)),
     "other words": ("X-Koordinate,Y-Koordinate,Z-Koordinate", (POINTS,)),
     "deviations": ("dX,dY,dZ,x,y,z", (POINTS + 1, POINTS)),
 }
@@ -230,6 +232,8 @@ DIALECTS: dict[str, str | bytes] = {
     "UTF-16": ("x\ty\tz\n" + lines(POINTS, "\t")).encode("utf-16"),
     "UTF-16, big": b"\xfe\xff" + ("x\ty\tz\n" + lines(POINTS, "\t")).encode("utf-16-be"),
     "UTF-16, no mark": ("x\ty\tz\n" + lines(POINTS, "\t")).encode("utf-16-le"),
+    "UTF-16, big, no mark": ("x\ty\tz\n" + lines(POINTS, "\t")).encode("utf-16-be"),
+    "bars": "x|y|z\n" + lines(POINTS, "|"),
     "UTF-8 with mark": b"\xef\xbb\xbf" + ("x,y,z\n" + PLAIN).encode(),
     "Latin-1": ("Gerät: Größe 3 µm\nx,y,z\n" + PLAIN).encode("latin-1"),
     "decimal comma": lines(POINTS, ";", ","),
@@ -332,6 +336,61 @@ def test_matrices_of_heights(tmp_path: Path, head: str, across: float, along: fl
 def test_whole_heights_with_a_pitch_of_their_own() -> None:
     raw = read("XRes=0.5\nZRes=0.25\n" + lines(HEIGHTS * 64))
     assert np.array_equal(raw.points[..., 2], HEIGHTS * 16)
+
+
+GRIDS = {
+    "Esri": ("ncols 5\nnrows 3\nxllcorner 100\nyllcorner 200\ncellsize 0.5\nNODATA_value -9999\n{}", 100.25, 200.25),
+    "Esri, centres": ("NCOLS 5\nNROWS 3\nXLLCENTER 100\nYLLCENTER 200\nCELLSIZE 0.5\nNODATA_VALUE -9999\n{}", 100, 200),
+    "Surfer": ("DSAA\n5 3\n100 102\n200 201\n0 9\n{}", 100, 200),
+}
+
+
+@pytest.mark.parametrize("kind", GRIDS)
+@pytest.mark.parametrize("wrapped", [5, 3, 15])
+def test_grids_of_heights_with_counts_above_them(tmp_path: Path, kind: str, wrapped: int) -> None:
+    text, x, y = GRIDS[kind]
+    heights = np.arange(15.0).reshape(3, 5)  # by falling y
+    heights[1, 2] = np.nan
+    surfer = kind == "Surfer"
+    flat = np.nan_to_num(heights[::-1] if surfer else heights, nan=1.70141e38 if surfer else -9999).reshape(-1, wrapped)
+    cloud = read_cloud(put(tmp_path, text.format(lines(flat, " ")), "a.asc"))
+    assert (cloud.grid, cloud.dropped) == ((3, 5), 1)
+    rows, columns = np.indices((3, 5))
+    want = np.stack([x + 0.5 * columns, y + 0.5 * (2 - rows), heights], -1).reshape(-1, 3)
+    np.testing.assert_allclose(cloud.positions(), np.delete(want, 7, 0))
+    assert cloud.viewpoint is not None and cloud.viewpoint[2] > 20
+    with pytest.raises(CloudReadError, match="does not fit its head"):
+        read_cloud(put(tmp_path, text.format("1 2 3\n"), "a.asc"))
+
+
+WORDED = {
+    "labels": ("x,y,z,label\n", ",part A\n"),
+    "flags": ("x;y;z;valid\n", ";TRUE\n"),
+    "units and a remark": ("X [mm]\tY [mm]\tZ [mm]\tremark\nmm\tmm\tmm\t-\n", "\tsee notes, p. 3\n"),
+    "spaces": ("# x y z kind\n", " screw\n"),
+}
+
+
+@pytest.mark.parametrize("kind", WORDED)
+def test_columns_of_words_are_passed_over(kind: str) -> None:
+    head, end = WORDED[kind]
+    mark = end[0]
+    assert np.array_equal(read(head + lines(POINTS, mark, end=end)).points, POINTS)
+    dated = "".join(f"2024-01-02 10:11:12{mark}{line}\n" for line in lines(POINTS, mark).splitlines())
+    if mark != " ":
+        assert np.array_equal(read(mark.join(["time", "x", "y", "z"]) + "\n" + dated).points, POINTS)
+    with pytest.raises(CloudReadError, match="not a readable table"):
+        read(head + lines(POINTS, mark, end=end) + "x,y,z\n" * 30)
+
+
+@pytest.mark.parametrize("top", [1.0000001, 255, 65535])
+@pytest.mark.parametrize("header", ["", "x y z red green blue\n", "//X Y Z Rf Gf Bf\n", "# x y z r g b\n"])
+def test_colors_in_any_range(top: float, header: str) -> None:
+    part = COLORS / COLORS.max()
+    colors = part * top if top < 2 else (part * top).round()
+    raw = read(header + lines(np.hstack([POINTS, colors]), " "))
+    assert raw.colors is not None and np.abs(raw.colors - part).max() < 0.003
+    assert raw.colors.max() <= 1
 
 
 def test_a_matrix_without_its_pitch_is_refused() -> None:
