@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import warnings
 from pathlib import Path
 from urllib.parse import unquote
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from ..errors import CloudReadError
-from .formats import RawCloud, check_bytes, counted, fan, most_inflated, text_table, whole_number
+from .formats import RawCloud, check_bytes, counted, fan, most_inflated, text_table, unit_colors, whole_number
 from .objects import from_trimesh
 
 
@@ -27,9 +28,15 @@ def read_off(data: bytes) -> RawCloud:
     vertices, faces = whole_number(counts[0], "the count of vertices"), whole_number(counts[1], "the count of faces")
     if len(lines) != at + vertices + faces:
         raise CloudReadError("rows do not fit the header", expected=f"{vertices + faces} rows", found=len(lines) - at)
-    points = text_table("\n".join(lines[at : at + vertices]))[:, :3]
+    table = text_table("\n".join(lines[at : at + vertices]))
     polygons = [counted(line.split()) for line in lines[at + vertices :]]
-    return RawCloud(points, faces=fan(polygons) if polygons else None)
+    beside = table[:, 3:6] if table.shape[1] >= 6 else None
+    return RawCloud(
+        table[:, :3],
+        beside if first[0] == "NOFF" else None,
+        None if beside is None or first[0] != "COFF" else unit_colors(beside),
+        faces=fan(polygons) if polygons else None,
+    )
 
 
 def read_scene(data: bytes, path: Path) -> RawCloud:
@@ -42,13 +49,24 @@ def read_scene(data: bytes, path: Path) -> RawCloud:
         _guard_stl(data)
     elif suffix in (".glb", ".gltf"):
         _guard_gltf(data, path)
+    elif suffix == ".obj":
+        data = _vertices_and_faces(data)
     resolver = FilePathResolver(str(path)) if suffix == ".gltf" else None
     with warnings.catch_warnings():  # what trimesh warns of is either refused below or of no concern to points
         warnings.simplefilter("ignore")
         scene = trimesh.load_scene(
-            io.BytesIO(data), file_type=suffix[1:], resolver=resolver, process=False, skip_materials=True
-        )
+            io.BytesIO(data), file_type=suffix[1:], resolver=resolver, process=False, skip_materials=True,
+            maintain_order=True,
+        )  # fmt: skip
         return from_trimesh(scene)
+
+
+def _vertices_and_faces(data: bytes) -> bytes:
+    """An OBJ of nothing but vertices and faces: for the sake of materials, textures and normals trimesh would copy the
+    vertices and order them anew."""
+    data = data.replace(b"\r\n", b"\n").replace(b"\\\n", b" ")
+    data = re.sub(rb"(?m)^[ \t]*(?:vt|vn|vp|usemtl|mtllib|usemap|g|o|s)\b.*$", b"", data)
+    return re.sub(rb"(?m)^[ \t]*f\b.*$", lambda face: re.sub(rb"/[^\s/]*", b"", face.group().lstrip()), data)
 
 
 def _guard_stl(data: bytes) -> None:
