@@ -63,9 +63,9 @@ class Sample:
         """
         cloud, labels = read_labelled(self.path)
         points = None
-        if self.gt_path is not None:
+        if self.label != 0 and self.gt_path is not None:
             points, labels = read_point_labels(self.gt_path)
-        elif labels is not None and self.label != 0:
+        elif self.label != 0 and labels is not None:
             labels = _binary(labels, self.path)
         if isinstance(cloud, VertexCloud) and (labels is None or len(labels) != cloud.source_size):
             cloud = cloud.surface()

@@ -72,8 +72,5 @@ def sample_surface(raw: RawCloud, points: int, seed: int) -> RawCloud:
         interpolate(raw.points),
         cross[pick] if raw.normals is None else interpolate(raw.normals),
         None if raw.colors is None else interpolate(raw.colors),
-        notes=(
-            *raw.notes,
-            f"{points:,} points sampled on {len(faces):,} triangles; {_HINT} {len(raw.points):,} vertices",
-        ),
+        notes=(*raw.notes, f"{points:,} points sampled on {len(faces):,} triangles; {_HINT}"),
     )

@@ -67,7 +67,7 @@ def at_vertices(raw: RawCloud, source: str | None) -> PointCloud:
         found = f"{faces.min()} to {faces.max()}"
         raise CloudReadError("a face names a vertex that is not there", expected=f"0 to {total - 1}", found=found)
     points, offset = near_the_origin(raw.points)
-    finite: np.ndarray = np.isfinite(points).all(axis=1)
+    finite = np.asarray(np.isfinite(points).all(axis=1))
     faces = faces[finite[faces].all(1)]
     kept = np.zeros(total, bool)
     kept[faces] = True

@@ -21,7 +21,7 @@ from .detection import Detection
 
 # All ours.
 FEWEST = 500  # points under which nothing is said of an object
-COARSE, FAR = 0.1, 0.02  # share of a surface that lies farther from any vertex than this share of its size
+COARSE, FAR = 0.1, 0.04  # share of a surface that lies farther from any vertex than this share of its size
 
 Score = Callable[[PointCloud], Detection]
 
@@ -94,7 +94,7 @@ def score_prepared(cloud: PointCloud, preparation: Preparation, score: Score) ->
     if bodies.apart > 1:
         told.append(f'{bodies.apart} bodies were scored as one object; parts="split" scores each alone')
     found = score(cloud)
-    return replace(found, notes=(*found.notes, *told), seconds=taken | dict(found.seconds))
+    return replace(found, notes=(*told, *found.notes), seconds=taken | dict(found.seconds))
 
 
 def _standing(cloud: PointCloud) -> tuple[PointCloud, str]:
