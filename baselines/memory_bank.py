@@ -23,6 +23,8 @@ from pointadplus.results.detection import Detection
 from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_clouds, tracked
 from pointadplus.zero_shot.fusion import top_mean
 
+from .gate import judge
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -74,7 +76,7 @@ class FPFHMemoryBank(AnomalyDetector):
         Raises:
             ConfigError: no scan given.
         """
-        clouds = normal_clouds(normals, "FPFHMemoryBank")
+        clouds = normal_clouds(normals, "FPFHMemoryBank", self.preparation)
         features = [self._features(cloud)[1] for cloud in tracked(clouds, "describing", progress)]
         joined = torch.cat(features)
         kept = torch.randperm(len(joined), generator=torch.Generator().manual_seed(self.config.seed))[
@@ -100,7 +102,9 @@ class FPFHMemoryBank(AnomalyDetector):
         scores = scores / (scores + self.config.scale)
         points = cloud.normalization().apply(cloud.points)
         spread = interpolate(scores[:, None], nodes, points)[:, 0].clamp(0, 1)
-        return Detection(float(top_mean(scores, self.config.top)), cloud.to_rows(spread), cloud)
+        notes, measurable = judge(cloud)
+        total = float(top_mean(scores, self.config.top))
+        return Detection(total, cloud.to_rows(spread), cloud, notes=notes, measurable=measurable)
 
     def _features(self, cloud: PointCloud) -> tuple[Tensor, Tensor]:
         order = canonical_order(cloud.points, self.config.seed)

@@ -30,7 +30,7 @@ from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_cl
 from pointadplus.zero_shot.fusion import top_mean
 from pointadplus.zero_shot.observation import Stopwatch
 
-from .gate import PartSize
+from .gate import PartSize, coverage, judge
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -139,7 +139,7 @@ class SurfaceDeviation(AnomalyDetector):
             ConfigError: no scan given.
             CloudError: a scan of another size than the first.
         """
-        clouds = normal_clouds(normals, "SurfaceDeviation")
+        clouds = normal_clouds(normals, "SurfaceDeviation", self.preparation)
         self._offset, self._size = clouds[0].offset, PartSize.of(clouds[0])
         clouds = [self._size.seen(cloud, "SurfaceDeviation") for cloud in clouds]
         first = self._thinned(clouds[0])
@@ -184,7 +184,11 @@ class SurfaceDeviation(AnomalyDetector):
             both = interpolate(torch.stack([scores, deviations], 1), points, seen.about(self._offset))
         total = float(top_mean(scores, self.config.top).clamp(0, 1))
         point_scores, deviation = both[:, 0].clamp(0, 1), both[:, 1] * self._size.per(cloud)
-        return Detection(total, cloud.to_rows(point_scores), cloud, {"deviation": deviation}, dict(watch.seconds))
+        notes, measurable = judge(cloud, coverage(posed, surface.points[surface.certain]))
+        return Detection(
+            total, cloud.to_rows(point_scores), cloud, {"deviation": deviation}, dict(watch.seconds),
+            notes=notes, measurable=measurable,
+        )  # fmt: skip
 
     def _thinned(self, cloud: PointCloud) -> Tensor:
         points = cloud.about(self._offset)

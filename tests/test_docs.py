@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+import trimesh
 import typer
 from typer.testing import CliRunner
 
@@ -185,6 +186,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save(folder / f"{name}.ply", dented)
     rows = (f"{row / 2},7,{x},{y},{z}\n" for row, (x, y, z) in enumerate(dented.tolist()))
     (folder / "scan.csv").write_text("".join(rows))  # no header, and the coordinates in columns 3 to 5
+    trimesh.creation.box((2.0, 1.0, 0.5)).subdivide().export(folder / "part.stl")
     (folder / "parts" / "masks").mkdir()
     (folder / "parts" / "masks" / "0.txt").write_text("".join(f"{int(one)}\n" for one in near))
     SurfaceDeviation().fit([folder / "good1.ply", folder / "good2.ply"]).save(folder / "part.safetensors")

@@ -26,7 +26,7 @@ from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_cl
 from pointadplus.zero_shot.fusion import top_mean
 from pointadplus.zero_shot.observation import Stopwatch
 
-from ..gate import PartSize
+from ..gate import PartSize, coverage, judge
 from .config import MVRConfig
 from .encoders import Encoder, load_encoder
 from .looks import Look, Looker, camera_tensors, cameras_from, not_scanned, small_turn
@@ -97,7 +97,7 @@ class MVR(AnomalyDetector):
             ConfigError: no scan given.
             CloudError: a scan of another size than the first.
         """
-        clouds = normal_clouds(normals, "MVR")
+        clouds = normal_clouds(normals, "MVR", self.preparation)
         self._offset, self._size = clouds[0].offset, PartSize.of(clouds[0])
         clouds = [self._size.seen(cloud, "MVR") for cloud in clouds]
         config, first = self.config, clouds[0]
@@ -152,7 +152,9 @@ class MVR(AnomalyDetector):
             total = float(top_mean(scores, self.config.top))
             local = part.looker.normalization.apply(points)
             spread = interpolate(scores[:, None], look.nodes, local)[:, 0].clamp(0, 1)
-        return Detection(total, cloud.to_rows(spread), cloud, seconds=dict(watch.seconds))
+        notes, measurable = judge(cloud, coverage(points, part.points))
+        seconds = dict(watch.seconds)
+        return Detection(total, cloud.to_rows(spread), cloud, seconds=seconds, notes=notes, measurable=measurable)
 
     def _posed(self, cloud: PointCloud) -> Tensor:
         points = cloud.about(self._offset)

@@ -20,7 +20,7 @@ from pointadplus.io.tensors import read_safetensors, write_tensors
 from pointadplus.results.detection import Detection
 from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_clouds, tracked
 
-from ..gate import PartSize
+from ..gate import PartSize, judge
 from .config import Reg2InvConfig
 from .memory import Memory, Observation
 from .model import Reg2InvNet, neighborhoods
@@ -98,7 +98,7 @@ class Reg2Inv(AnomalyDetector):
             ConfigError: no scan given, or no weights where there shall be no training.
             WeightsError: a checkpoint of another run, or a training that diverged.
         """
-        clouds = normal_clouds(normals, "Reg2Inv")
+        clouds = normal_clouds(normals, "Reg2Inv", self.preparation)
         self._size = PartSize.of(clouds[0])
         learn = not self._has_weights() if train is None else train
         network = None if learn else self._ready_network()
@@ -129,7 +129,8 @@ class Reg2Inv(AnomalyDetector):
         read = time.perf_counter()
         found = self._observe(scan, prototype)
         observed = time.perf_counter()
-        if memory.lacking(found.positions, _REACH * self.config.voxel) >= scoring.partial:
+        lacking = memory.lacking(found.positions, _REACH * self.config.voxel)
+        if lacking >= scoring.partial:
             found = found.inside(scoring.boundary_neighbors)
         residuals = memory.residuals(found, scoring)
         pooled = neighbor_means(residuals, found.points, found.points, scoring.pooled)
@@ -140,11 +141,14 @@ class Reg2Inv(AnomalyDetector):
             "features and registration": observed - read,
             "scores": time.perf_counter() - observed,
         }
+        notes, measurable = judge(cloud, 1 - lacking)
         return Detection(
             highest / (highest + memory.scale),
             cloud.to_rows(spread / (spread + memory.scale)),
             cloud,
             seconds=seconds,
+            notes=notes,
+            measurable=measurable,
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -93,8 +94,12 @@ class AnomalyEstimator(OutlierMixin, BaseEstimator):
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Sequence[Any]) -> Int[ndarray, "n"]:
-        """−1 where `Detection.is_anomalous`, otherwise 1."""
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        """1 where the verdict is normal, else −1; a warning says why a scan cannot be judged."""
+        found = self.detect(X)
+        for number, each in enumerate(found):
+            if not each.measurable:
+                warnings.warn(f"X[{number}] is not measurable: {'; '.join(each.notes)}", stacklevel=2)
+        return np.array([1 if each.verdict == "normal" else -1 for each in found])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..cloud import PointCloud
 from ..errors import CloudError
-from ..geometry.normals import local_frames
+from ..geometry.ground import fit_plane
 
 BORDER = 10  # pixels at the rim of the image, which show the table
 DRAWN, DRAWS = 50, 1000  # points a hypothesis of the plane, and hypotheses
@@ -45,31 +45,14 @@ def foreground(cloud: PointCloud, unit: float = 1.0, seed: int = 0) -> Bool[Tens
     points = cloud.points.double() / unit
     keep = torch.ones(len(points), dtype=torch.bool)
     if int(rim.sum()) >= DRAWN:
-        normal, center = fit_plane(points[rim], torch.Generator().manual_seed(seed))
+        normal, center = fit_plane(
+            points[rim], torch.Generator().manual_seed(seed), inlier=INLIER, drawn=DRAWN, draws=DRAWS
+        )
         keep = ((points - center) @ normal).abs() > REMOVED
     if not keep.any():
         return ~keep
     keep[keep.nonzero()[:, 0]] = largest_cluster(points[keep])
     return keep
-
-
-def fit_plane(
-    points: Float[Tensor, "n 3"], generator: torch.Generator
-) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
-    """Unit normal and a point of the plane that most points lie within `INLIER` of: RANSAC (Fischler and Bolles, 1981).
-
-    Each hypothesis is the principal plane of `DRAWN` points; the best is fitted again to all that support it.
-    """
-    chosen = torch.randint(len(points), (DRAWS, DRAWN), generator=generator)
-    frames = local_frames(points[chosen])
-    normals, centers = frames.normals.double(), frames.mean
-    offsets = points @ normals.T - (normals * centers).sum(1)
-    best = int((offsets.abs() < INLIER).sum(0).argmax())
-    support = points[offsets[:, best].abs() < INLIER]
-    if len(support) < 3:
-        return normals[best], centers[best]
-    final = local_frames(support[None])
-    return final.normals[0].double(), final.mean[0]
 
 
 def largest_cluster(points: Float[Tensor, "n 3"]) -> Bool[Tensor, "n"]:

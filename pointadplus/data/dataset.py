@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..cloud import PointCloud
 from ..errors import DatasetError
-from ..io import READABLE, read_cloud
+from ..io import READABLE, VertexCloud, read_labelled
 
 Split = Literal["train", "test"]
 GOOD = "good"
@@ -48,28 +48,37 @@ class Sample:
 
         Labels align with the rows of the cloud's source, M = `cloud.source_size`. Where the label file holds
         coordinates that are not the cloud file's rows one by one (another count or another order), it is the
-        authority: the cloud is made of its points. Published benchmarks score those.
+        authority: the cloud is made of its points. Published benchmarks score those. Without a label file a field
+        `label`, `gt`, `ground_truth` or `anomaly` of the scan's own file serves.
+
+        A mesh with labels of its vertices is read at its vertices; one without is sampled.
 
         Returns:
             The cloud, and (M,) bool with True on anomalous rows; all False for a normal sample, None where
-            an anomalous or unlabelled sample has no label file.
+            an anomalous or unlabelled sample has no labels.
 
         Raises:
             CloudReadError: the cloud's file cannot be read.
             DatasetError: the label file cannot be read or does not fit the cloud.
         """
-        cloud = read_cloud(self.path)
+        cloud, labels = read_labelled(self.path)
+        points = None
+        if self.label != 0 and self.gt_path is not None:
+            points, labels = read_point_labels(self.gt_path)
+        elif self.label != 0 and labels is not None:
+            labels = _binary(labels, self.path)
+        if isinstance(cloud, VertexCloud) and (labels is None or len(labels) != cloud.source_size):
+            cloud = cloud.surface()
         if self.label == 0:
             return cloud, torch.zeros(cloud.source_size, dtype=torch.bool)
-        if self.gt_path is None:
+        if labels is None:
             return cloud, None
-        points, labels = read_point_labels(self.gt_path)
         if points is not None and not _same_rows(cloud, points):
             cloud = PointCloud.create(points, source=str(self.path))
         if len(labels) != cloud.source_size:
             raise DatasetError(
                 "the labels do not fit the cloud",
-                where=self.gt_path,
+                where=self.gt_path or self.path,
                 expected=f"{cloud.source_size} labels, one a row of {self.path.name}",
                 found=len(labels),
             )
@@ -129,14 +138,7 @@ def read_point_labels(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
     if table.ndim != 2 or table.shape[1] not in (1, 4) or len(table) == 0 or table.dtype.kind not in "fiub":
         raise DatasetError("the point labels have the wrong shape", where=where, expected=expected, found=table.shape)
     labels = table[:, -1]
-    if not np.isin(labels, (0, 1)).all():
-        raise DatasetError(
-            "the point labels are not binary",
-            where=where,
-            expected="0 (normal) or 1 (anomalous)",
-            found=np.unique(labels[~np.isin(labels, (0, 1))])[:5],
-        )
-    return (table[:, :3] if table.shape[1] == 4 else None), labels.astype(bool)
+    return (table[:, :3] if table.shape[1] == 4 else None), _binary(labels, where)
 
 
 def cloud_files(folder: Path) -> list[Path]:
@@ -182,6 +184,18 @@ def split_clouds(folder: Path, split: Split) -> list[Path]:
 def child_folder(parent: Path, name: str) -> Path | None:
     """The sub-folder of this name in any case (releases differ: `GT`, `gt`), or None."""
     return next((path for path in sorted(parent.iterdir()) if path.is_dir() and path.name.lower() == name), None)
+
+
+def _binary(labels: np.ndarray, where: Path) -> np.ndarray:
+    """Labels as bool."""
+    if not np.isin(labels, (0, 1)).all():
+        raise DatasetError(
+            "the point labels are not binary",
+            where=where,
+            expected="0 (normal) or 1 (anomalous)",
+            found=np.unique(labels[~np.isin(labels, (0, 1))])[:5],
+        )
+    return labels.astype(bool)
 
 
 def label_files(folder: Path | None, suffixes: Iterable[str]) -> dict[str, Path]:

@@ -48,6 +48,20 @@ def even_order(points: Float[Tensor, "n 3"], seed: int = 0) -> tuple[Int[Tensor,
     return torch.cat([order[:SPREAD][drawn], order[SPREAD:]]), weight[drawn]
 
 
+def fixed_sample(points: Float[Tensor, "n 3"], count: int) -> Int[Tensor, "k"]:
+    """Some points that look random and are the same in any order of the cloud: (min(N, count),) int64.
+
+    Their bits are mixed into numbers, and the lowest win. In one pass, where `canonical_order` sorts; for sketches.
+    """
+    bits = np.ascontiguousarray(points.detach().cpu().float().numpy()).view(np.uint32).astype(np.uint64)
+    key = (bits * np.array([73856093, 19349663, 83492791], np.uint64)).sum(1)
+    key = (key ^ (key >> np.uint64(31))) * np.uint64(0x9E3779B97F4A7C15)  # Fibonacci hashing, Knuth vol. 3
+    key ^= key >> np.uint64(29)
+    index = np.argpartition(key, count - 1)[:count] if len(key) > count else np.arange(len(key))
+    place = points[torch.from_numpy(index)].detach().cpu().numpy()
+    return torch.from_numpy(index[np.lexsort((*place.T, key[index]))])
+
+
 def select_points(scores: Float[Tensor, "n"], limit: int) -> Int[Tensor, "k"]:
     """Which points to keep: all up to `limit`, else its highest-scoring tenth and an even draw from the others.
 

@@ -8,17 +8,20 @@ into the `RawCloud` of `formats`; `reading` guards it, and `sampling` makes a `P
 
 from .exchange import to_open3d, to_trimesh
 from .objects import from_object
-from .reading import READABLE, as_cloud, read_cloud
+from .reading import READABLE, as_cloud, read_cloud, read_labelled
 from .triangle_mesh import TriangleMesh, read_mesh
+from .vertices import VertexCloud
 from .writing import WRITABLE, write_cloud
 
 __all__ = [
     "READABLE",
     "WRITABLE",
     "TriangleMesh",
+    "VertexCloud",
     "as_cloud",
     "from_object",
     "read_cloud",
+    "read_labelled",
     "read_mesh",
     "to_open3d",
     "to_trimesh",

@@ -25,6 +25,7 @@ _RATIO = 2000  # that no usual packing exceeds: Deflate makes 1,032 bytes of one
 _inflated: ContextVar[int] = ContextVar("inflated", default=MAX_INFLATED)
 
 _NORMALS = (("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z"))
+_LABELS = ("label", "labels", "gt", "ground_truth", "anomaly")  # CloudCompare puts `scalar_` before them
 _COLORS = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
 
 
@@ -43,6 +44,7 @@ class RawCloud:
         scan: (N,) int64 in [0, K), the scan that each point is of, where there are several; or None.
         notes: what is to be told of the reading, see `PointCloud`.
         unit: of the coordinates, one of `units.UNITS`, where the file tells it; or None.
+        labels: one number a point, as annotators write them, 0 for normal; or None.
     """
 
     points: np.ndarray
@@ -55,6 +57,7 @@ class RawCloud:
     eyes: np.ndarray | None = None
     scan: np.ndarray | None = None
     unit: str | None = None
+    labels: np.ndarray | None = None
 
 
 def most_inflated(packed: int | None = None) -> int:
@@ -102,7 +105,7 @@ def whole_number(text: str, what: str) -> int:
 
 
 def from_fields(fields: Mapping[str, np.ndarray], grid: tuple[int, int] | None = None) -> RawCloud:
-    """Find coordinates, normals and colours among named columns; names are lower case, others are ignored."""
+    """Find coordinates, normals, colours and labels among named columns; names are lower case, others are ignored."""
 
     def triple(*choices: Sequence[str]) -> np.ndarray | None:
         for names in choices:
@@ -118,7 +121,8 @@ def from_fields(fields: Mapping[str, np.ndarray], grid: tuple[int, int] | None =
     if colors is None and packed is not None and packed.dtype.itemsize == 4:
         bits = np.ascontiguousarray(packed).view(np.uint32)
         colors = np.stack([bits >> 16, bits >> 8, bits], axis=1).astype(np.uint8)
-    return RawCloud(points, triple(*_NORMALS), None if colors is None else unit_colors(colors), grid)
+    labels = next((fields[name] for stem in _LABELS for name in (stem, f"scalar_{stem}") if name in fields), None)
+    return RawCloud(points, triple(*_NORMALS), None if colors is None else unit_colors(colors), grid, labels=labels)
 
 
 def side_by_side(columns: Sequence[np.ndarray]) -> np.ndarray:

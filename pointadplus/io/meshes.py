@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from ..errors import CloudReadError
-from .formats import RawCloud, check_bytes, counted, fan, most_inflated, text_table, whole_number
+from .formats import RawCloud, check_bytes, counted, fan, most_inflated, text_table, unit_colors, whole_number
 from .objects import from_trimesh
 from .quantised import dequantised
 
@@ -31,9 +31,15 @@ def read_off(data: bytes) -> RawCloud:
     vertices, faces = whole_number(counts[0], "the count of vertices"), whole_number(counts[1], "the count of faces")
     if len(lines) != at + vertices + faces:
         raise CloudReadError("rows do not fit the header", expected=f"{vertices + faces} rows", found=len(lines) - at)
-    points = text_table("\n".join(lines[at : at + vertices]))[:, :3]
+    table = text_table("\n".join(lines[at : at + vertices]))
     polygons = [counted(line.split()) for line in lines[at + vertices :]]
-    return RawCloud(points, faces=fan(polygons) if polygons else None)
+    beside = table[:, 3:6] if table.shape[1] >= 6 else None
+    return RawCloud(
+        table[:, :3],
+        beside if first[0] == "NOFF" else None,
+        None if beside is None or first[0] != "COFF" else unit_colors(beside),
+        faces=fan(polygons) if polygons else None,
+    )
 
 
 def read_scene(data: bytes, path: Path) -> RawCloud:
@@ -45,7 +51,7 @@ def read_scene(data: bytes, path: Path) -> RawCloud:
     if suffix == ".stl":
         data = _whole_stl(data)
     elif suffix == ".obj":
-        data = _with_unit_colors(data)
+        data = _with_unit_colors(_vertices_and_faces(data))
     elif suffix in (".glb", ".gltf"):
         _guard_gltf(data, path)
         data = dequantised(data, path)
@@ -53,8 +59,9 @@ def read_scene(data: bytes, path: Path) -> RawCloud:
     with warnings.catch_warnings():  # what trimesh warns of is either refused below or of no concern to points
         warnings.simplefilter("ignore")
         scene = trimesh.load_scene(
-            io.BytesIO(data), file_type=suffix[1:], resolver=resolver, process=False, skip_materials=True
-        )
+            io.BytesIO(data), file_type=suffix[1:], resolver=resolver, process=False, skip_materials=True,
+            maintain_order=True,
+        )  # fmt: skip
         return from_trimesh(scene)
 
 
@@ -88,6 +95,14 @@ def _with_unit_colors(data: bytes) -> bytes:
         return line[1] + b" %.9g %.9g %.9g" % tuple(float(value) / 255 for value in line[2].split())
 
     return _COLORED.sub(scaled, data)
+
+
+def _vertices_and_faces(data: bytes) -> bytes:
+    """An OBJ of nothing but vertices and faces: for the sake of materials, textures and normals trimesh would copy the
+    vertices and order them anew."""
+    data = data.replace(b"\r\n", b"\n").replace(b"\\\n", b" ")
+    data = re.sub(rb"(?m)^[ \t]*(?:vt|vn|vp|usemtl|mtllib|usemap|g|o|s)\b.*$", b"", data)
+    return re.sub(rb"(?m)^[ \t]*f\b.*$", lambda face: re.sub(rb"/[^\s/]*", b"", face.group().lstrip()), data)
 
 
 def _guard_gltf(data: bytes, path: Path) -> None:

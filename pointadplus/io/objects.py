@@ -7,24 +7,29 @@ from typing import Any
 import numpy as np
 
 from ..cloud import PointCloud
-from ..config import check_range
+from ..config import check_known, check_range
 from ..errors import CloudError, CloudReadError
 from .formats import RawCloud, most_inflated, unit_colors
 from .sampling import to_cloud
+from .vertices import at_vertices
+
+AT = "surface", "vertices"  # where a mesh is looked at
 
 
-def from_object(obj: Any, *, points: int = 100_000, seed: int = 0) -> PointCloud:
+def from_object(obj: Any, *, points: int = 100_000, seed: int = 0, at: str = "surface") -> PointCloud:
     """A cloud from an Open3D PointCloud or TriangleMesh (legacy or tensor) or a trimesh PointCloud, Trimesh or Scene.
 
     Args:
         obj: the object; meshes are sampled evenly by area, clouds are taken whole.
         points: points to sample from a mesh.
         seed: of that sampling.
+        at: `"surface"`, or `"vertices"`, see `read_cloud`.
 
     Raises:
         CloudError: another type, or nothing in it.
-        ConfigError: `points` below 1.
+        ConfigError: `points` below 1, or an unknown `at`.
     """
+    check_known(at, AT, "at")
     check_range(points, "[1, ∞)", "points")
     package, name = type(obj).__module__.split(".")[0], type(obj).__name__
     if package == "trimesh" and name in ("Trimesh", "PointCloud", "Scene"):
@@ -38,7 +43,7 @@ def from_object(obj: Any, *, points: int = 100_000, seed: int = 0) -> PointCloud
             expected="an Open3D or trimesh point cloud, mesh or scene",
             found=f"{type(obj).__module__}.{name}",
         )
-    return to_cloud(raw, points, seed, None)
+    return at_vertices(raw, None) if at == "vertices" else to_cloud(raw, points, seed, None)
 
 
 def from_trimesh(obj: Any) -> RawCloud:

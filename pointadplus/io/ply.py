@@ -207,12 +207,19 @@ def _ragged_rows(data: memoryview, start: int, element: _Element, order: str) ->
     return columns, start
 
 
-def write_ply(stream: BinaryIO, fields: Mapping[str, np.ndarray]) -> None:
-    """Write named columns, float32, float64, int32 or uint8, as the vertices of a binary little-endian PLY."""
+def write_ply(stream: BinaryIO, fields: Mapping[str, np.ndarray], faces: np.ndarray | None = None) -> None:
+    """Write named columns, float32, float64, int32 or uint8, as the vertices of a binary little-endian PLY, and (F, 3)
+    triangles between them."""
     rows = np.empty(len(fields["x"]), [(name, column.dtype.newbyteorder("<")) for name, column in fields.items()])
     for name, column in fields.items():
         rows[name] = column
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(rows)}"]
     header += [f"property {_WRITTEN[column.dtype.str[1:]]} {name}" for name, column in fields.items()]
+    if faces is not None:
+        header += [f"element face {len(faces)}", "property list uchar int vertex_indices"]
     stream.write("\n".join([*header, "end_header\n"]).encode())
     stream.write(rows.tobytes())
+    if faces is not None:
+        triangles = np.empty(len(faces), [("count", "u1"), ("corners", "<i4", 3)])
+        triangles["count"], triangles["corners"] = 3, faces
+        stream.write(triangles.tobytes())

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..cloud import PointCloud
-from ..config import check_range
+from ..config import check_known, check_range
 from ..errors import CloudError, CloudReadError, ConfigError
 from ..units import unit_named
 from .arrays import read_npy, read_npz, read_tiff
@@ -21,7 +21,7 @@ from .column_names import check_columns
 from .depth import DEPTH, Camera, FindCamera, camera_beside, check_camera, read_depth
 from .formats import MAX_INFLATED, RawCloud, inflating_at_most
 from .meshes import read_off, read_scene
-from .objects import from_object
+from .objects import AT, from_object
 from .pcd import read_pcd
 from .ply import read_ply
 from .ptx import read_pts, read_ptx
@@ -30,6 +30,7 @@ from .scanners import read_e57, read_las
 from .tables import read_text
 from .threemf import read_3mf
 from .unknown import conversion_hint
+from .vertices import at_vertices
 from .vtk import read_vtk
 from .vtp import read_vtp
 
@@ -78,6 +79,7 @@ def read_cloud(
     unit: str | None = None,
     camera: Camera | Sequence[float | int] | None = None,
     depth_scale: float | int | None = None,
+    at: str = "surface",
 ) -> PointCloud:
     """Read a scan, or sample a mesh.
 
@@ -108,13 +110,16 @@ def read_cloud(
             file: 3MF, STEP, IGES and E57 tell it, and headers of text tables may.
         camera: of a depth image, a `Camera` or fx, fy, cx, cy in pixels; None leaves it to a JSON beside the file.
         depth_scale: multiplies the numbers of a depth image; None: as the camera or the JSON tells, or 1.
+        at: `"surface"` samples a mesh; `"vertices"` makes a `VertexCloud` of its vertices, in the file's order, whose
+            scores are those of the surface there. Clouds have no faces and are read alike.
 
     Raises:
         CloudReadError: missing, unreadable, empty, truncated, malformed, absurd or too large a file, an unknown
             extension, or a text table in which no coordinates are found.
         ConfigError: `points` or `max_points` below 1, `columns` without x, y or z, or what is no camera; or either for
-            another kind of file; or an unknown unit.
+            another kind of file; or an unknown `at` or unit.
     """
+    check_known(at, AT, "at")
     check_range(points, "[1, ∞)", "points")
     if max_points is not None:
         check_range(max_points, "[1, ∞)", "max_points")
@@ -130,7 +135,7 @@ def read_cloud(
         rows = raw.points.size // 3
         if max_points is not None and rows > max_points:
             raise CloudReadError("too many points", expected=f"at most {max_points}", found=rows)
-        return to_cloud(raw, points, seed, source, unit)
+        return at_vertices(raw, source, unit) if at == "vertices" else to_cloud(raw, points, seed, source, unit)
 
     with inflating_at_most(MAX_INFLATED if max_points is None else max_points * _BYTES_A_POINT):
         reader = None if named is None else partial(read_text, columns=named)
@@ -140,10 +145,21 @@ def read_cloud(
         return read_file(path, (*READABLE, *DEPTH), build, reader)
 
 
-def as_cloud(source: Any) -> PointCloud:
+def read_labelled(path: str | os.PathLike[str]) -> tuple[PointCloud, np.ndarray | None]:
+    """A cloud, a mesh at its vertices, and the labels that the file holds beside its (M,) rows, or None.
+
+    Labels are a field `label`, `gt`, `ground_truth` or `anomaly`, with or without `scalar_` before it.
+
+    Raises:
+        CloudReadError: as `read_cloud`.
+    """
+    return read_file(path, (*READABLE, *DEPTH), lambda raw, source: (at_vertices(raw, source), raw.labels))
+
+
+def as_cloud(source: Any, at: str = "surface") -> PointCloud:
     """A `PointCloud` from a path, an array or tensor, a `PointCloud`, or an Open3D or trimesh object.
 
-    Meshes are sampled, with a fixed seed (see `from_object`).
+    Meshes are sampled, with a fixed seed, or taken at their vertices, see `read_cloud`.
 
     Raises:
         CloudError: nothing that can be read as points.
@@ -152,10 +168,10 @@ def as_cloud(source: Any) -> PointCloud:
     if isinstance(source, PointCloud):
         return source
     if isinstance(source, str | os.PathLike):
-        return read_cloud(source)
+        return read_cloud(source, at=at)
     module = type(source).__module__.split(".")[0]
     if module in ("open3d", "trimesh"):
-        return from_object(source)
+        return from_object(source, at=at)
     return PointCloud.create(source)
 
 

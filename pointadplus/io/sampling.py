@@ -8,6 +8,8 @@ from ..cloud import PointCloud
 from ..errors import CloudReadError
 from .formats import RawCloud
 
+_HINT = 'at="vertices" scores its vertices'
+
 
 def to_cloud(raw: RawCloud, points: int, seed: int, source: str | None, unit: str | None = None) -> PointCloud:
     """The points themselves, or `points` of them on the surface where there are faces.
@@ -75,4 +77,5 @@ def sample_surface(raw: RawCloud, points: int, seed: int) -> RawCloud:
         cross[pick] if raw.normals is None else interpolate(raw.normals),
         None if raw.colors is None else interpolate(raw.colors),
         unit=raw.unit,
+        notes=(*raw.notes, f"{points:,} points sampled on {len(faces):,} triangles; {_HINT}"),
     )

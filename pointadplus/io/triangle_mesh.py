@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from ..cloud import PointCloud
 from ..config import check_range
@@ -19,6 +18,7 @@ from ..points import as_numbers, near_the_origin
 from .formats import RawCloud
 from .reading import read_file
 from .sampling import to_cloud, unit_normals
+from .vertices import vertex_normals
 
 #: Extensions that `read_mesh` reads.
 MESHES = (
@@ -122,11 +122,7 @@ class TriangleMesh:
         """
         if self.normals is not None:
             return self.normals
-        a, b, c = self.vertices.double()[self.faces].unbind(1)
-        cross = torch.linalg.cross(b - a, c - a)  # twice the area long
-        total = torch.zeros_like(self.vertices, dtype=torch.float64)
-        total.index_add_(0, self.faces.flatten(), cross.repeat_interleave(3, 0))
-        return normalize(total, dim=1, eps=torch.finfo(torch.float64).tiny).float()
+        return vertex_normals(self.vertices, self.faces)
 
     def sample(self, count: int, seed: int = 0) -> PointCloud:
         """`count` points spread evenly by area, the same for the same seed, as `read_cloud` samples a mesh.

@@ -16,6 +16,7 @@ from ..cloud import PointCloud
 from ..errors import CloudWriteError
 from .pcd import write_pcd
 from .ply import write_ply
+from .vertices import VertexCloud
 
 #: Extensions that `write_cloud` writes.
 WRITABLE = (".csv", ".npy", ".pcd", ".ply", ".txt", ".xyz")
@@ -31,10 +32,11 @@ def write_cloud(
 ) -> None:
     """Write a cloud with its normals and colours: PLY and PCD (binary), XYZ, TXT, CSV or NPY.
 
-    In PCD an organised cloud stays organised, its dropped rows as NaN, and the viewpoint stays; elsewhere the N points
-    are written. In NPY the columns are x y z, then normals, colours, score and region, where there are any. The file
-    appears whole or not at all. Coordinates far from the origin (`PointCloud.offset`) are written as doubles, which
-    Open3D 0.19 reads of a PLY, but not of a binary PCD.
+    A PLY of a mesh's vertices (`VertexCloud`) holds its triangles. In PCD an organised cloud stays organised, its
+    dropped rows as NaN, and the viewpoint stays; elsewhere the N points are written. In NPY the columns are x y z, then
+    normals, colours, score and region, where there are any. The file appears whole or not at all. Coordinates
+    far from the origin (`PointCloud.offset`) are written as doubles, which Open3D 0.19 reads of a PLY, but not of a
+    binary PCD.
 
     Args:
         path: the file; its extension decides.
@@ -61,7 +63,7 @@ def write_cloud(
     try:
         with open(temporary, "xb") as stream:
             if suffix == ".ply":
-                write_ply(stream, fields)
+                write_ply(stream, fields, cloud.faces.numpy() if isinstance(cloud, VertexCloud) else None)
             elif suffix == ".pcd":
                 write_pcd(
                     stream, fields, grid, (0.0, 0.0, 0.0) if cloud.viewpoint is None else cloud.viewpoint.tolist()

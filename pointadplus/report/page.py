@@ -122,6 +122,7 @@ def _scan(detection: Detection, index: int, max_points: int) -> dict[str, Any]:
         "objectScore": float(detection.object_score),
         "points": len(cloud),
         "dropped": cloud.dropped,
+        "measurable": detection.measurable,
         "notes": list(detection.notes),
         "shown": len(shown),
         "extents": extents,

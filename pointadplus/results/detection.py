@@ -28,7 +28,7 @@ class Detection:
     Attributes:
         object_score: float in [0, 1]; higher is more anomalous.
         point_scores: (M,) float32 in [0, 1], one for each row of the caller's source, in the caller's order
-            (M = `cloud.source_size`). Rows without a finite point hold NaN.
+            (M = `cloud.source_size`). Rows without a finite point, or left out as `notes` say, hold NaN.
         cloud: the cloud that was scored (N ≤ M points).
         layers: named (N,) maps of the parts that were joined, for instance `rendering` and `geometry`.
         seconds: time spent in each stage.
@@ -76,7 +76,7 @@ class Detection:
 
     @property
     def dropped(self) -> int:
-        """Rows of the source that held no finite point and so have no score."""
+        """Rows of the source without a score: they held no finite point, or were left out."""
         return self.cloud.dropped
 
     @property

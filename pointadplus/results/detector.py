@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..cloud import PointCloud
 from ..errors import ConfigError
-from ..io import as_cloud
 from .calibration import Calibration
 from .detection import Detection
+from .preparation import Preparation, score_prepared
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -35,14 +35,15 @@ def tracked(items: Sequence[T], stage: str, progress: FitProgress | None) -> Ite
             progress(stage, number, len(items), None)
 
 
-def normal_clouds(normals: Iterable[Any], method: str) -> list[PointCloud]:
-    """What a few-shot method learns from, read.
+def normal_clouds(normals: Iterable[Any], method: str, preparation: Preparation | None = None) -> list[PointCloud]:
+    """What a few-shot method learns from, read, and prepared as its scans are.
 
     Raises:
         ConfigError: no scan given.
         CloudError: a scan cannot be read.
     """
-    clouds = [as_cloud(scan) for scan in normals]
+    prepared = preparation or Preparation()
+    clouds = [cloud for scan in normals for cloud in prepared.normals(scan)]
     if not clouds:
         raise ConfigError(
             "nothing to learn from", where=f"{method}.fit", expected="at least one normal scan", found="none"
@@ -55,9 +56,11 @@ class AnomalyDetector(ABC):
 
     Attributes:
         calibration: what `calibrate` or `use_calibration` set, or None; it belongs to the detector as it was then.
+        preparation: what `prepare_scans` set; it is no part of what `save` writes, nor of the `fingerprint`.
     """
 
     calibration: Calibration | None = None
+    preparation: Preparation = Preparation()
 
     @abstractmethod
     def score_cloud(self, cloud: PointCloud) -> Detection:
@@ -87,7 +90,24 @@ class AnomalyDetector(ABC):
         Raises:
             CloudError: the source cannot be read as a cloud.
         """
-        return self.judged(self.score_cloud(as_cloud(source)))
+        return self.judged(score_prepared(self.preparation.read(source), self.preparation, self.score_cloud))
+
+    def prepare_scans(self, *, at: str = "surface", ground: str = "keep", parts: str = "whole") -> Self:
+        """Say what is done to each scan from now on, in `fit`, `calibrate` and `score` alike, before it is looked at.
+
+        Args:
+            at: `"vertices"` gives the vertices of a mesh the scores of its surface, in the file's order.
+            ground: `"remove"` leaves out the plane under the part.
+            parts: `"split"` scores each body of a scan alone; the highest score is the object's.
+
+        Returns:
+            the detector itself: `detector.prepare_scans(ground="remove").score("scan.ply")`.
+
+        Raises:
+            ConfigError: an unknown value.
+        """
+        self.preparation = Preparation(at, ground, parts)
+        return self
 
     def score_many(self, sources: Iterable[Any]) -> Iterator[Detection]:
         """Score one after another, lazily, in order."""

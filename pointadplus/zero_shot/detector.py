@@ -23,6 +23,7 @@ from ..io import as_cloud
 from ..io.tensors import check_finite, read_safetensors, write_tensors
 from ..results.detection import Detection
 from ..results.detector import AnomalyDetector
+from ..results.preparation import score_prepared
 from .colors import observe_colors
 from .explanation import saliency
 from .fusion import EPSILON, FusionConfig
@@ -149,7 +150,8 @@ class ZeroShotDetector(AnomalyDetector):
             CloudError: the source cannot be read as a cloud, or the image does not fit it.
             ConfigError: colours are asked for, and the backbone sees none.
         """
-        detection = self.score_cloud(as_cloud(source), rgb)
+        cloud = self.preparation.read(source)
+        detection = score_prepared(cloud, self.preparation, lambda part: self.score_cloud(part, rgb))
         return self.judged(detection) if rgb is False else detection  # calibration scans were scored without colours
 
     @torch.no_grad()

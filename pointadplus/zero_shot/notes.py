@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..geometry.descriptors import COLUMNS
+from ..results.preparation import FEWEST
 from ..text import rounded
 from .observation import Picture
 
 # All ours. Lengths are shares of the object's diagonal.
-FEWEST = 500  # points under which a scan says nothing of its object
 SPARSE = 3000  # points under which what is smaller than a few spacings is lost
 OPEN = 0.01  # share of the nodes at the border of the scan
 ONE_SIDED = 0.4  # length of the mean normal

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import trimesh
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -20,7 +21,7 @@ from pointadplus import __version__
 from pointadplus.apps import cli
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import WeightsError, install_command
-from pointadplus.io import read_cloud, write_cloud
+from pointadplus.io import read_cloud, read_mesh, write_cloud
 from pointadplus.results.detection import Detection
 from pointadplus.results.detector import AnomalyDetector
 from tests.heights import command, write_scan
@@ -96,7 +97,9 @@ def test_a_bad_file_costs_the_others_nothing(scans: Path, tmp_path: Path) -> Non
 def test_json_lines(scans: Path, tmp_path: Path) -> None:
     out = tmp_path / "scores.jsonl"
     run("score", scans / "low.ply", "--out", out)
-    assert json.loads(out.read_text()) == {
+    record = json.loads(out.read_text())
+    assert record["seconds"].pop("prepare") >= 0
+    assert record == {
         "path": str(scans / "low.ply"),
         "object_score": 0.25,
         "points": 3,
@@ -130,6 +133,38 @@ def test_points_are_written_with_their_scores(scans: Path, tmp_path: Path) -> No
     assert b"score" in written.read_bytes().partition(b"end_header")[0]
 
 
+def test_a_mesh_is_scored_at_its_vertices_and_written_painted(tmp_path: Path) -> None:
+    mesh = trimesh.creation.icosphere(3, 0.25)
+    mesh.export(tmp_path / "ball.ply")
+    result = run("score", tmp_path / "ball.ply", "--at", "vertices", "--points", tmp_path / "out")
+    assert result.code == 0
+    assert "scores of 100,000 points on 1,280 triangles, at 642 vertices" in result.err
+    written = read_mesh(tmp_path / "out" / "ball.ply")
+    assert torch.equal(written.faces, torch.tensor(mesh.faces))
+    assert written.colors is not None and len(written.colors.unique(dim=0)) > 10
+    sampled = run("score", tmp_path / "ball.ply")
+    assert sampled.out == result.out and 'at="vertices" scores its vertices' in sampled.err
+
+
+def test_a_table_is_told_or_left_out_of_files_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HeightDetector, "fingerprint", lambda self: "height")
+    generator = torch.Generator().manual_seed(0)
+    ball = torch.nn.functional.normalize(torch.randn(4000, 3, generator=generator), dim=1) + torch.tensor([0, 0, 1.0])
+    table = torch.cat([12 * torch.rand(9000, 2, generator=generator) - 6, torch.zeros(9000, 1)], 1)
+    (tmp_path / "in").mkdir()
+    write_cloud(tmp_path / "in" / "a.ply", PointCloud.create(0.2 * torch.cat([table, ball])))
+    told = run("score", tmp_path / "in" / "a.ply")
+    assert "a plane lies under the part" in told.err and 'ground="remove" leaves it out' in told.err
+    run("score", tmp_path / "in", "--ground", "remove", "--parts", "split", "--out", tmp_path / "out")
+    header, line = map(json.loads, (tmp_path / "out" / "journal.jsonl").read_text().splitlines())
+    assert header["settings"]["preparation"] == {"at": "surface", "ground": "remove", "parts": "split"}
+    assert line["notes"][0].startswith("the plane under the part was left out") and "one body" in line["notes"]
+    again = run("score", tmp_path / "in", "--out", tmp_path / "out")
+    assert again.code == 1 and "other settings" in again.err
+    wrong = run("score", tmp_path / "in" / "a.ply", "--ground", "gone")
+    assert wrong.code == 1 and "expected: 'keep' or 'remove'" in wrong.err
+
+
 def test_no_scan_is_overwritten(scans: Path, tmp_path: Path) -> None:
     before = (scans / "low.ply").read_bytes()
     result = run("score", scans / "low.ply", "--points", scans)
@@ -145,10 +180,9 @@ def test_report_and_profile(scans: Path, tmp_path: Path) -> None:
     result = run("score", scans / "low.ply", scans / "high.ply", "--report", tmp_path / "report.html", "--profile")
     assert result.code == 0
     assert "high.ply" in (tmp_path / "report.html").read_text("utf-8")
-    render, encode, total = (line.split() for line in result.err.splitlines())
-    assert render == ["render", "1.50", "s", "75%"]
-    assert encode == ["encode", "0.50", "s", "25%"]
-    assert total == ["total", "2.00", "s"]
+    prepare, render, encode, total = (line.split() for line in result.err.splitlines())
+    assert (prepare[0], render[:3], encode[:3]) == ("prepare", ["render", "1.50", "s"], ["encode", "0.50", "s"])
+    assert total[0] == "total" and float(total[1]) == pytest.approx(2 + float(prepare[1]), abs=0.02)
 
 
 def test_columns_of_a_table_can_be_named(tmp_path: Path) -> None:
@@ -322,7 +356,7 @@ def test_quiet_and_verbose(scans: Path, tmp_path: Path, monkeypatch: pytest.Monk
     still = run("score", low, boom, "--regions-csv", table, "-q")
     assert still.out == usual.out and still.err.splitlines() == [f"error: {boom}: RuntimeError: an allocation failed"]
     loud = run("score", low, boom, "--regions-csv", table, "--verbose")
-    assert loud.out == usual.out and f"{low}: 3 points, 0 dropped, 1.00 s" in loud.err
+    assert loud.out == usual.out and f"{low}: 3 points, 0 dropped, 1." in loud.err
     assert "Traceback" in loud.err and "in score_cloud" in loud.err
     refused = run("evaluate", "--dataset", "folder", "--root", tmp_path / "none", "-v")
     assert "Traceback" in refused.err and refused.err.splitlines()[-1].startswith("error: ")

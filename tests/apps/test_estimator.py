@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -138,3 +139,22 @@ def test_refusals() -> None:
         AnomalyEstimator(Size(), calibration_share=1.0).fit(NORMAL)
     with pytest.raises(ConfigError, match="false_alarm_rate"):
         AnomalyEstimator(Size(), false_alarm_rate=0.0).fit(NORMAL)
+
+
+class Blind(Size):
+    """Sees nothing in scans of two points."""
+
+    def score_cloud(self, cloud: PointCloud) -> Detection:
+        found = super().score_cloud(cloud)
+        return replace(found, notes=("two points",), measurable=False) if len(cloud) == 2 else found
+
+
+def test_what_cannot_be_judged_is_no_inlier_and_says_why() -> None:
+    estimator = AnomalyEstimator(Blind(), false_alarm_rate=0.2).fit(NORMAL)
+    with pytest.warns(UserWarning, match=r"X\[1\] is not measurable: two points"):
+        assert estimator.predict([NORMAL[0], np.eye(3)[:2] * 0.1]).tolist() == [1, -1]
+
+
+def test_scans_are_prepared_as_the_detector_says() -> None:
+    estimator = AnomalyEstimator(Size().prepare_scans(parts="split"), false_alarm_rate=0.2).fit(NORMAL)
+    assert estimator.detect(NORMAL[:1])[0].notes[0] == "one body"

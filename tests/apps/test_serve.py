@@ -167,14 +167,23 @@ def test_the_answer_is_the_command_lines_record(tmp_path: Path, monkeypatch: pyt
     assert len(expected["regions"]) == 1
     response = post(file.read_bytes(), "part.ply", threshold=0.6)
     assert response.status_code == 200
-    assert response.json() == {**expected, "path": "part.ply"}
+    assert response.json() == {**expected, "path": "part.ply", "seconds": response.json()["seconds"]}
+    assert response.json()["seconds"].keys() == expected["seconds"].keys()
     assert response.headers["content-type"] == "application/json"
 
 
 def test_regions_may_be_left_out() -> None:
     response = talk(lambda client: client.post("/score?name=a.xyz&regions=false", content=SCAN))
     told = {"path": "a.xyz", "object_score": 0.5, "points": 3, "dropped": 0, "measurable": True, "notes": []}
-    assert response.json() == {**told, "seconds": {}}
+    assert response.json() == {**told, "seconds": response.json()["seconds"]}
+
+
+def test_scans_are_prepared_as_the_detector_says() -> None:
+    mesh = b"OFF\n4 2 0\n0 0 0\n1 0 0.5\n0 1 0\n5 5 0.25\n3 0 1 2\n3 0 2 1\n"
+    detector = MeanHeight().prepare_scans(at="vertices", parts="split")
+    record = talk(lambda client: client.post("/score?name=a.off", content=mesh), detector).json()
+    assert (record["points"], record["dropped"]) == (3, 1)
+    assert record["notes"][0] == "1 vertices belong to no triangle: left out" and "one body" in record["notes"]
 
 
 def test_regions_have_words(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
 from pointadplus.data import Sample, open_dataset
 from pointadplus.errors import DatasetError
+from pointadplus.io import VertexCloud
 
 POINTS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]], dtype=np.float32)
 LABELS = np.array([0, 1, 0, 0, 1])
@@ -252,6 +254,24 @@ def test_a_folder_of_good_and_bad(own):
     loaded = [sample.load()[1] for sample in dataset.samples]
     assert loaded[2] is None
     assert loaded[3].tolist() == loaded[4].tolist() == LABELS.astype(bool).tolist()
+
+
+def test_labels_of_a_meshs_vertices_are_read_at_its_vertices(own):
+    """From its own file, or from a mask of as many rows as it has vertices; a mesh without labels is sampled."""
+    mesh = trimesh.creation.icosphere(2)
+    labels = mesh.vertices[:, 2] > 0.8
+    mesh.vertex_attributes["label"] = labels.astype(np.int32)
+    mesh.export(own / "bad/inside.ply")
+    del mesh.vertex_attributes["label"]
+    for name in ("good/plain", "bad/masked", "bad/unknown"):
+        mesh.export(own / f"{name}.ply")
+    write(own / "masks/masked.txt", labels[:, None].astype(int))
+    loaded = {sample.path.stem: sample.load() for sample in open_dataset("folder", own).samples}
+    for name in ("inside", "masked"):
+        cloud, found = loaded[name]
+        assert isinstance(cloud, VertexCloud) and len(cloud) == 162 and found.tolist() == labels.tolist()
+    assert (len(loaded["plain"][0]), loaded["plain"][1].any()) == (100_000, False)
+    assert (len(loaded["unknown"][0]), loaded["unknown"][1]) == (100_000, None)
 
 
 def test_a_mask_without_a_cloud_is_refused(own):

@@ -45,7 +45,7 @@ def test_a_detection_has_one_score_a_point(detector):
     assert detection.point_scores.std() > 1e-4, "the small model must tell points apart, or the tests below say nothing"
     assert set(detection.layers) == {"rendering", "geometry", "joined"}
     assert set(detection.seconds) == {
-        "descriptors", "symmetry", "render", "backbone", "lift", "layers", "to points",
+        "prepare", "descriptors", "symmetry", "render", "backbone", "lift", "layers", "to points",
     }  # fmt: skip
     torch.testing.assert_close(detection.layers["joined"], detection.point_scores)
 

@@ -13,11 +13,15 @@ from .datasets import datasets
 from .demo import write_pair
 from .evaluate import EvaluateOptions, evaluate_on
 from .folders import FolderOptions, calibrate_on, score_folder
+from .learn import learning
 from .options import (
+    At,
     CalibrationFile,
     Columns,
     EngineName,
     Files,
+    Ground,
+    Parts,
     Threshold,
     Weights,
     Words,
@@ -27,15 +31,7 @@ from .options import (
     result,
     split_columns,
 )
-from .output import (
-    check_outputs,
-    named_folder,
-    refuse_overwriting,
-    reported_errors,
-    stage_bar,
-    whole_number,
-    write_text,
-)
+from .output import check_outputs, refuse_overwriting, reported_errors
 from .regions import RegionOptions, split_words
 from .score import FileOptions, score_files
 from .serve import Host, MaxBytes, MaxPoints, Port, Queue, ServeConfig, Timeout, serve_with
@@ -51,6 +47,7 @@ HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
     no_args_is_help=True, context_settings=HELP, help="Find and locate anomalies in point clouds and meshes."
 )
+app.add_typer(learning)
 app.add_typer(datasets, name="datasets")
 app.add_typer(weights_commands, name="weights")
 
@@ -84,6 +81,9 @@ def score(
         bool, result("--exit-code", help="Exit with 3 if a file is anomalous, else with 4 if one is not measurable.")
     ] = False,
     columns: Columns = None,
+    at: At = "surface",
+    ground: Ground = "keep",
+    parts: Parts = "whole",
     regions: Annotated[bool, of_regions("--regions", help="Measure regions, into the JSON lines.")] = False,
     regions_csv: Annotated[Path | None, of_regions(help="Write a table of the regions, a row each.")] = None,
     regions_ply: Annotated[Path | None, of_regions(help="Write each cloud, painted by region, as PLY here.")] = None,
@@ -106,6 +106,7 @@ def score(
     """
     wanted = RegionOptions(regions, regions_csv, regions_ply, threshold, split_words(words))
     options = FolderOptions(watch, settle, verify, retry, engine, workers, report)
+    load = partial(_calibrated, weights, calibration, {"at": at, "ground": ground, "parts": parts})
     with reported_errors():
         options.check(files, out)
     if watch or any(file.is_dir() for file in files):
@@ -114,7 +115,7 @@ def score(
             typer.echo(f"error: {message}", err=True)
             raise typer.Exit(2)
         with reported_errors():
-            good = score_folder(partial(_calibrated, weights, calibration), files[0], out, wanted, options)
+            good = score_folder(load, files[0], out, wanted, options)
         raise typer.Exit(0 if good else 1)
     for folder, option in ((points, "--points"), (regions_ply, "--regions-ply")):
         if folder is not None:
@@ -122,8 +123,7 @@ def score(
     with reported_errors():
         named = split_columns(columns)
         check_outputs(files=[out, report, regions_csv], folders=[points, regions_ply])
-        detector = _calibrated(weights, calibration)
-        outcomes = score_files(detector, files, wanted, FileOptions(out, points, report, profile, named))
+        outcomes = score_files(load(), files, wanted, FileOptions(out, points, report, profile, named))
     if outcomes["failed"]:
         raise typer.Exit(1)
     if exit_code and (outcomes["anomalous"] or outcomes["not measurable"]):
@@ -142,11 +142,15 @@ def serve(
     queue: Queue = ServeConfig.queue,
     timeout: Timeout = ServeConfig.timeout,
     words: Words = None,
+    at: At = "surface",
+    ground: Ground = "keep",
+    parts: Parts = "whole",
 ) -> None:
     """Score over HTTP: POST /score and /report, GET /health and /metrics. No one is asked who they are."""
     with reported_errors():
         config = ServeConfig(max_bytes, max_points, queue, timeout, threshold, split_words(words))
-        serve_with(_calibrated(weights, calibration), config, host, port)
+        prepared = {"at": at, "ground": ground, "parts": parts}
+        serve_with(_calibrated(weights, calibration, prepared), config, host, port)
 
 
 @command(app)
@@ -157,12 +161,14 @@ def fit(
         str, typer.Option(help="surface-deviation, fpfh-memory-bank, mvr or reg2inv.")
     ] = "surface-deviation",
     config: Annotated[Path | None, typer.Option(help="TOML of the method's config.")] = None,
+    ground: Ground = "keep",
+    parts: Parts = "whole",
 ) -> None:
     """Learn a part from a few normal scans of it."""
     from .fit import few_shot_detector, fit_on
 
     with reported_errors():
-        fit_on(few_shot_detector(method, config), normals, out)
+        fit_on(few_shot_detector(method, config).prepare_scans(ground=ground, parts=parts), normals, out)
 
 
 @command(app)
@@ -171,10 +177,14 @@ def calibrate(
     out: Annotated[Path, typer.Option(help="The JSON file to write.")] = Path("calibration.json"),
     false_alarm_rate: Annotated[float, typer.Option(help="Of normal scans; 0.01 takes 99 of them.")] = 0.01,
     weights: Weights = "embedded",
+    ground: Ground = "keep",
+    parts: Parts = "whole",
 ) -> None:
     """Find from normal scans when a score is an alarm, and say what can be promised."""
     with reported_errors():
-        good = calibrate_on(partial(_detector, weights), normals, out, false_alarm_rate)
+        good = calibrate_on(
+            partial(_calibrated, weights, None, {"ground": ground, "parts": parts}), normals, out, false_alarm_rate
+        )
     raise typer.Exit(0 if good else 1)
 
 
@@ -224,48 +234,6 @@ def evaluate(
 
 
 @command(app)
-def train(
-    config: Annotated[Path, typer.Argument(help="TOML of a TrainConfig.", show_default=False)],
-    run: Annotated[Path, typer.Option(help="Folder for checkpoint, log and result; a killed run goes on there.")],
-    cache: Annotated[Path | None, typer.Option(help="Folder for what the backbone sees; runs may share it.")] = None,
-) -> None:
-    """Learn prompts and G-aggregation on labelled objects. Prints the path of the weights, for `--weights`."""
-    from ...config import read_toml
-    from ...learning.training.config import TrainConfig
-    from ...learning.training.run import train as learn
-
-    with reported_errors(), stage_bar() as report:
-        check_outputs(folders=[run, *([] if cache is None else [cache])])
-        typer.echo(learn(read_toml(TrainConfig, config), run, cache=cache, report=report))
-
-
-@command(app)
-def protocol(
-    config: Annotated[Path, typer.Argument(help="TOML of a TrainConfig; its data are replaced.", show_default=False)],
-    train_on: Annotated[list[str], typer.Option(help="DATASET:CLASS,CLASS; once for each model.")],
-    test_on: Annotated[list[str], typer.Option(help="DATASET or DATASET:CLASS,CLASS.")],
-    root: Annotated[list[str], typer.Option(help="DATASET=FOLDER.")],
-    out: Annotated[Path, typer.Option(help="Folder for the runs and protocol.json.")],
-    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0",
-    rgb: Annotated[bool, typer.Option("--rgb", help="Read colours at test time; the backbone must see them.")] = False,
-) -> None:
-    """Train on some classes, score others, and print a table; classes learnt on are never scored."""
-    from ...config import read_toml
-    from ...learning.protocols import Source, run_protocol
-    from ...learning.training.config import TrainConfig
-
-    with reported_errors(), stage_bar() as report:
-        check_outputs(folders=[out])
-        learnt, scored = ([Source.parse(text) for text in texts] for texts in (train_on, test_on))
-        roots: dict[str, str | Path] = dict(named_folder(text) for text in root)
-        numbers = [whole_number(text) for text in seeds.split(",")]
-        base = read_toml(TrainConfig, config)
-        table = run_protocol(base, learnt, scored, roots, out, seeds=numbers, rgb=rgb, report=report)
-        write_text(out / "protocol.json", table.to_json() + "\n")
-    typer.echo(table.to_markdown())
-
-
-@command(app)
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the scans and the report.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Which objects; 108 is a clear case.")] = 108,
@@ -302,6 +270,6 @@ def _detector(weights: str) -> AnomalyDetector:
     return ZeroShotDetector() if weights == "embedded" else load_detector(weights)
 
 
-def _calibrated(weights: str, calibration: Path | None) -> AnomalyDetector:
-    detector = _detector(weights)
+def _calibrated(weights: str, calibration: Path | None, prepared: dict[str, str]) -> AnomalyDetector:
+    detector = _detector(weights).prepare_scans(**prepared)
     return detector if calibration is None else detector.use_calibration(calibration)

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -225,11 +225,14 @@ def _scored(
 
 def _settings(detector: AnomalyDetector, regions: RegionOptions) -> dict[str, Any]:
     """What tells one set of scores from another."""
-    calibration = detector.calibration
+    from ...results.preparation import Preparation
+
+    calibration, prepared = detector.calibration, detector.preparation
     return {
         "detector": detector.fingerprint(),
         "calibration": None if calibration is None else calibration.digest,
         "regions": regions.wanted and {"threshold": regions.threshold, "words": regions.words},
+        **({} if prepared == Preparation() else {"preparation": asdict(prepared)}),  # older journals have none
     }
 
 

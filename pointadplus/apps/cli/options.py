@@ -10,9 +10,9 @@ import typer
 
 from ...errors import ConfigError
 
-result, of_regions, of_decision, of_folders = (
+result, of_scans, of_regions, of_decision, of_folders = (
     partial(typer.Option, rich_help_panel=panel)
-    for panel in ("Results", "Regions", "Detector and decision", "Folders alone")
+    for panel in ("Results", "Scans", "Regions", "Detector and decision", "Folders alone")
 )
 
 Files = Annotated[
@@ -21,6 +21,9 @@ Files = Annotated[
 Columns = Annotated[
     str | None, typer.Option(help="Of text tables, such as x=3,y=4,z=5: numbers from 1, or names of the header.")
 ]
+At = Annotated[str, of_scans(help="Of a mesh: its surface, in samples; or its vertices, in the file's order.")]
+Ground = Annotated[str, of_scans(help="keep; or remove, to leave out the plane under the part.")]
+Parts = Annotated[str, of_scans(help="whole; or split, to score each body of a scan alone.")]
 Weights = Annotated[str, of_decision("--weights", "--model", help="'embedded', or a file that `train` or `fit` wrote.")]
 CalibrationFile = Annotated[Path | None, of_decision(help="What `calibrate` wrote: p-values and verdicts.")]
 Threshold = Annotated[

@@ -44,10 +44,12 @@ def score_line(file: Path, record: Mapping[str, Any]) -> str:
 
 
 def write_scores(detection: Detection, path: Path) -> None:
-    from ...io import write_cloud
+    """Write the cloud with its scores; a mesh at its vertices is painted with them."""
+    from ...io import VertexCloud, write_cloud
 
     make_folder(path.parent)
-    write_cloud(path, detection.cloud, scores=detection.valid_scores)
+    cloud = detection.colored() if isinstance(detection.cloud, VertexCloud) else detection.cloud
+    write_cloud(path, cloud, scores=detection.valid_scores)
 
 
 def check_outputs(files: Iterable[Path | None] = (), folders: Iterable[Path | None] = ()) -> None:

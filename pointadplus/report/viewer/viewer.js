@@ -161,6 +161,8 @@ function details(scan) {
     const text = anomalous === null ? "not measurable"
       : `${anomalous ? "anomalous" : "not anomalous"}, p = ${Number(pValue.toPrecision(3))}`;
     rows.unshift(["Verdict", `${text}; at most ${Number((100 * promise).toPrecision(3))} % false alarms, by ${number(count)} normal scans`]);
+  } else if (!scan.measurable) {
+    rows.unshift(["Verdict", "not measurable, as the notes say"]);
   }
   if (scan.dropped) rows.push(["Without a value", `${number(scan.dropped)} rows, not scored`]);
   for (const note of scan.notes) rows.push(["Note", note]);
