@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -156,23 +157,24 @@ def read_labelled(path: str | os.PathLike[str]) -> tuple[PointCloud, np.ndarray 
     return read_file(path, (*READABLE, *DEPTH), lambda raw, source: (at_vertices(raw, source), raw.labels))
 
 
-def as_cloud(source: Any, at: str = "surface") -> PointCloud:
+def as_cloud(source: Any, at: str = "surface", unit: str | None = None) -> PointCloud:
     """A `PointCloud` from a path, an array or tensor, a `PointCloud`, or an Open3D or trimesh object.
 
-    Meshes are sampled, with a fixed seed, or taken at their vertices, see `read_cloud`.
+    Meshes are sampled, with a fixed seed, or taken at their vertices, and lengths are in `unit`, see `read_cloud`. A
+    `PointCloud` that has a unit keeps it.
 
     Raises:
         CloudError: nothing that can be read as points.
     """
 
     if isinstance(source, PointCloud):
-        return source
+        return source if unit is None or source.unit else replace(source, unit=unit_named(unit))
     if isinstance(source, str | os.PathLike):
-        return read_cloud(source, at=at)
+        return read_cloud(source, at=at, unit=unit)
     module = type(source).__module__.split(".")[0]
     if module in ("open3d", "trimesh"):
-        return from_object(source, at=at)
-    return PointCloud.create(source)
+        return as_cloud(from_object(source, at=at), unit=unit)
+    return PointCloud.create(source, unit=unit)
 
 
 def read_file(

@@ -92,13 +92,17 @@ class AnomalyDetector(ABC):
         """
         return self.judged(score_prepared(self.preparation.read(source), self.preparation, self.score_cloud))
 
-    def prepare_scans(self, *, at: str = "surface", ground: str = "keep", parts: str = "whole") -> Self:
+    def prepare_scans(
+        self, *, at: str = "surface", ground: str = "keep", parts: str = "whole", unit: str | None = None
+    ) -> Self:
         """Say what is done to each scan from now on, in `fit`, `calibrate` and `score` alike, before it is looked at.
 
         Args:
             at: `"vertices"` gives the vertices of a mesh the scores of its surface, in the file's order.
             ground: `"remove"` leaves out the plane under the part.
             parts: `"split"` scores each body of a scan alone; the highest score is the object's.
+            unit: of length that scans are in, such as `"mm"`, where the files do not say or say it wrongly. A few-shot
+                method brings a scan to the unit of the part that it learnt, if it knows both.
 
         Returns:
             the detector itself: `detector.prepare_scans(ground="remove").score("scan.ply")`.
@@ -106,7 +110,7 @@ class AnomalyDetector(ABC):
         Raises:
             ConfigError: an unknown value.
         """
-        self.preparation = Preparation(at, ground, parts)
+        self.preparation = Preparation(at, ground, parts, unit)
         return self
 
     def score_many(self, sources: Iterable[Any]) -> Iterator[Detection]:

@@ -17,6 +17,7 @@ from ..geometry.bodies import Bodies, find_bodies
 from ..geometry.ground import find_ground
 from ..geometry.neighbors import interpolate, knn
 from ..io import VertexCloud, as_cloud
+from ..units import unit_named
 from .detection import Detection
 
 # All ours.
@@ -34,6 +35,7 @@ class Preparation(Config):
         at: of a mesh, `"surface"` scores points sampled on it, `"vertices"` gives its vertices the surface's scores.
         ground: `"remove"` leaves out the plane under the part, see `geometry.ground.find_ground`, and what is beneath.
         parts: `"split"` scores each body of a scan alone, see `geometry.bodies.find_bodies`.
+        unit: of length that scans are in, by any name of it; None leaves it to the files.
 
     Raises:
         ConfigError: an unknown value.
@@ -42,6 +44,12 @@ class Preparation(Config):
     at: str = one_of("surface", "vertices")
     ground: str = one_of("keep", "remove")
     parts: str = one_of("whole", "split")
+    unit: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unit is not None:
+            object.__setattr__(self, "unit", unit_named(self.unit))
 
     def read(self, source: Any) -> PointCloud:
         """The cloud of anything that `AnomalyDetector.score` takes.
@@ -49,7 +57,7 @@ class Preparation(Config):
         Raises:
             CloudError: nothing that can be read as points.
         """
-        return as_cloud(source, self.at)
+        return as_cloud(source, self.at, self.unit)
 
     def normals(self, source: Any) -> list[PointCloud]:
         """What a few-shot method learns from a normal scan: each of its bodies, without the table, as is asked for.

@@ -22,6 +22,7 @@ from pointadplus.apps.batch import JOURNAL, SUMMARY, Batch, folder
 from pointadplus.apps.batch.folder import find_files, look, watch_files
 from pointadplus.apps.batch.journal import Journal, read_records
 from pointadplus.apps.cli import folders
+from pointadplus.apps.cli.output import UNDECIDED
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import CloudError, CloudReadError, ConfigError
 from pointadplus.results.detection import Detection
@@ -514,8 +515,8 @@ def test_the_command_line_scores_a_folder_and_goes_on(tmp_path: Path, monkeypatc
     result = command(monkeypatch, "score", root, *options)
     assert result.code == 1
     assert result.out == f"{low}\t0.2500\n{high}\t0.7500\n"
-    error, end = result.err.splitlines()
-    assert error.startswith(f"error: {root / 'bad.ply'}")
+    error, worth, end = result.err.splitlines()
+    assert worth == UNDECIDED and error.startswith(f"error: {root / 'bad.ply'}")
     assert end == f"3 files: 2 scored, 1 failed; 3 scored now, 0 as before: {out / JOURNAL}"
     assert (tmp_path / "painted" / "sub" / "b.ply.ply").exists()
     (root / "bad.ply").unlink()

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import trimesh
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 
 from pointadplus import __version__
 from pointadplus.apps import cli
+from pointadplus.apps.cli.output import UNDECIDED, score_line
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import WeightsError, install_command
 from pointadplus.io import read_cloud, read_mesh, write_cloud
@@ -76,7 +78,8 @@ def test_score_prints_a_line_a_file(scans: Path) -> None:
     result = run("score", scans / "low.ply", scans / "high.ply")
     assert result.code == 0
     assert result.out == f"{scans / 'low.ply'}\t0.2500\n{scans / 'high.ply'}\t0.5000\n"
-    assert result.err == ""  # no progress bar where nobody watches
+    assert result.err == f"{UNDECIDED}\n"  # once; and no progress bar where nobody watches
+    assert run("score", scans / "low.ply", "-q").err == ""
 
 
 def test_a_bad_file_costs_the_others_nothing(scans: Path, tmp_path: Path) -> None:
@@ -84,8 +87,8 @@ def test_a_bad_file_costs_the_others_nothing(scans: Path, tmp_path: Path) -> Non
     result = run("score", *files, "--out", tmp_path / "new" / "scores.jsonl")
     assert result.code == 1
     assert [line.split("\t")[1] for line in result.out.splitlines()] == ["0.2500", "0.5000"]
-    errors = result.err.splitlines()
-    assert len(errors) == 3
+    *errors, worth = result.err.splitlines()
+    assert worth == UNDECIDED and len(errors) == 3
     assert all(line.startswith("error: ") for line in errors)
     for line, part in zip(errors, ("bad.ply", "missing.ply", "boom.ply: RuntimeError: an allocation"), strict=True):
         assert part in line
@@ -157,7 +160,7 @@ def test_a_table_is_told_or_left_out_of_files_and_folders(tmp_path: Path, monkey
     assert "a plane lies under the part" in told.err and 'ground="remove" leaves it out' in told.err
     run("score", tmp_path / "in", "--ground", "remove", "--parts", "split", "--out", tmp_path / "out")
     header, line = map(json.loads, (tmp_path / "out" / "journal.jsonl").read_text().splitlines())
-    assert header["settings"]["preparation"] == {"at": "surface", "ground": "remove", "parts": "split"}
+    assert header["settings"]["preparation"] == {"at": "surface", "ground": "remove", "parts": "split", "unit": None}
     assert line["notes"][0].startswith("the plane under the part was left out") and "one body" in line["notes"]
     again = run("score", tmp_path / "in", "--out", tmp_path / "out")
     assert again.code == 1 and "other settings" in again.err
@@ -180,7 +183,7 @@ def test_report_and_profile(scans: Path, tmp_path: Path) -> None:
     result = run("score", scans / "low.ply", scans / "high.ply", "--report", tmp_path / "report.html", "--profile")
     assert result.code == 0
     assert "high.ply" in (tmp_path / "report.html").read_text("utf-8")
-    prepare, render, encode, total = (line.split() for line in result.err.splitlines())
+    prepare, render, encode, total = (line.split() for line in result.err.splitlines()[1:])
     assert (prepare[0], render[:3], encode[:3]) == ("prepare", ["render", "1.50", "s"], ["encode", "0.50", "s"])
     assert total[0] == "total" and float(total[1]) == pytest.approx(2 + float(prepare[1]), abs=0.02)
 
@@ -315,9 +318,12 @@ def test_curves_that_cannot_be_drawn_are_refused_before_the_work(
     assert detector == []
 
 
-def test_demo_makes_scores_and_reports(tmp_path: Path) -> None:
+def test_demo_makes_scores_and_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(cli, "_calibrated", lambda *options: asked.append(options[:2]) or HeightDetector())
     result = run("demo", "--out", tmp_path / "demo")
     assert result.code == 0, result.err
+    assert asked == [("embedded", Path("synthetic"))]
     assert len((tmp_path / "demo" / "scores.jsonl").read_text().splitlines()) == 2
     names = {path.name for path in (tmp_path / "demo").iterdir()}
     assert {"healthy.ply", "points", "report.html", "scores.jsonl"} <= names
@@ -426,3 +432,39 @@ def test_fit_shows_what_it_does(scans: Path, tmp_path: Path, monkeypatch: pytest
         assert result.code == 0, result.err
         assert list(dict.fromkeys(step[0] for step in told)) == stages
         assert all(1 <= done <= total for _, done, total, _ in told) and told[-1][1] == told[-1][2]
+
+
+def test_scans_in_a_unit_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The unit goes into the JSON and the line, and reaches what learns, is calibrated and served."""
+    table, out = tmp_path / "a.csv", tmp_path / "scores.jsonl"
+    rows = [f"{x},{y},{0.9 if x < 5 else 0}" for x in range(20) for y in range(20)]
+    table.write_text("\n".join(["X [inches],Y [inches],Z [inches]", *rows]))
+    for options, unit in (((), "in"), (("--unit", "Millimetres"), "mm")):
+        assert run("score", table, *options, "--out", out).code == 0
+        assert json.loads(out.read_text())["unit"] == unit
+    refused = run("score", table, "--unit", "parsec")
+    assert refused.code == 1 and "unknown unit of length" in refused.err
+    made = HeightDetector()
+    monkeypatch.setattr(cli, "_calibrated", lambda weights, limit, prepared: made.prepare_scans(**prepared))
+    monkeypatch.setattr(cli, "serve_with", lambda *_: None)
+    monkeypatch.setattr(cli, "calibrate_on", lambda load, *_: load() is made)
+    for command_line in (("serve",), ("calibrate", "--normals", tmp_path)):
+        assert run(*command_line, "--unit", "feet").code == 0
+        assert made.preparation.unit == "ft"
+        made.prepare_scans()
+    record = {"object_score": 0.9, "verdict": "anomalous", "limit": 0.5, "p_value": 0.01, "unit": "mm"}
+    record["regions"] = [{"depth": -1.484, "area": 165.2}]
+    line = score_line(tmp_path / "a.ply", record)
+    assert line.endswith("\t1 region, area 165 mm², depth −1.48 mm")
+
+
+def test_a_depth_image_with_its_camera_on_the_command_line(tmp_path: Path) -> None:
+    image, out = tmp_path / "depth.png", tmp_path / "scores.jsonl"
+    Image.fromarray(np.full((20, 30), 500, np.uint16)).save(image)
+    assert run("score", image).code == 1
+    options = ("--camera", "40,50,15,10", "--depth-scale", 0.001, "--out", out)
+    assert run("score", image, *options).code == 0
+    assert json.loads(out.read_text())["object_score"] == 0.5
+    for wrong in ("1,2,3", "1,2,3,x", "0,1,2,3"):
+        assert "error: " in (result := run("score", image, "--camera", wrong)).err and result.code == 1
+    assert run("score", tmp_path, "--camera", "40,50,15,10", "--out", tmp_path / "run").code == 2

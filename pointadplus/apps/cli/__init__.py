@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,18 +18,22 @@ from .learn import learning
 from .options import (
     At,
     CalibrationFile,
+    CameraNumbers,
     Columns,
+    DepthScale,
     EngineName,
     Files,
     Ground,
     Parts,
     Threshold,
+    Unit,
     Weights,
     Words,
     Workers,
     of_folders,
     of_regions,
     result,
+    split_camera,
     split_columns,
 )
 from .output import check_outputs, refuse_overwriting, reported_errors
@@ -80,10 +85,13 @@ def score(
     exit_code: Annotated[
         bool, result("--exit-code", help="Exit with 3 if a file is anomalous, else with 4 if one is not measurable.")
     ] = False,
-    columns: Columns = None,
     at: At = "surface",
     ground: Ground = "keep",
     parts: Parts = "whole",
+    unit: Unit = None,
+    columns: Columns = None,
+    camera: CameraNumbers = None,
+    depth_scale: DepthScale = None,
     regions: Annotated[bool, of_regions("--regions", help="Measure regions, into the JSON lines.")] = False,
     regions_csv: Annotated[Path | None, of_regions(help="Write a table of the regions, a row each.")] = None,
     regions_ply: Annotated[Path | None, of_regions(help="Write each cloud, painted by region, as PLY here.")] = None,
@@ -106,12 +114,14 @@ def score(
     """
     wanted = RegionOptions(regions, regions_csv, regions_ply, threshold, split_words(words))
     options = FolderOptions(watch, settle, verify, retry, engine, workers, report)
-    load = partial(_calibrated, weights, calibration, {"at": at, "ground": ground, "parts": parts})
+    load = partial(_calibrated, weights, calibration, {"at": at, "ground": ground, "parts": parts, "unit": unit})
     with reported_errors():
         options.check(files, out)
     if watch or any(file.is_dir() for file in files):
-        if len(files) != 1 or out is None or points or profile or columns or exit_code:
-            message = "a folder is scored alone, into --out, without --points, --profile, --columns and --exit-code"
+        of_files = points or profile or columns or camera or depth_scale is not None or exit_code
+        if len(files) != 1 or out is None or of_files:
+            others = "--points, --profile, --columns, --camera, --depth-scale and --exit-code"
+            message = f"a folder is scored alone, into --out, without {others}"
             typer.echo(f"error: {message}", err=True)
             raise typer.Exit(2)
         with reported_errors():
@@ -121,9 +131,9 @@ def score(
         if folder is not None:
             refuse_overwriting(files, folder, option)
     with reported_errors():
-        named = split_columns(columns)
+        told = {"columns": split_columns(columns), "camera": split_camera(camera), "depth_scale": depth_scale}
         check_outputs(files=[out, report, regions_csv], folders=[points, regions_ply])
-        outcomes = score_files(load(), files, wanted, FileOptions(out, points, report, profile, named))
+        outcomes = score_files(load(), files, wanted, FileOptions(out, points, report, profile, told))
     if outcomes["failed"]:
         raise typer.Exit(1)
     if exit_code and (outcomes["anomalous"] or outcomes["not measurable"]):
@@ -145,11 +155,12 @@ def serve(
     at: At = "surface",
     ground: Ground = "keep",
     parts: Parts = "whole",
+    unit: Unit = None,
 ) -> None:
     """Score over HTTP: POST /score and /report, GET /health and /metrics. No one is asked who they are."""
     with reported_errors():
         config = ServeConfig(max_bytes, max_points, queue, timeout, threshold, split_words(words))
-        prepared = {"at": at, "ground": ground, "parts": parts}
+        prepared = {"at": at, "ground": ground, "parts": parts, "unit": unit}
         serve_with(_calibrated(weights, calibration, prepared), config, host, port)
 
 
@@ -163,12 +174,13 @@ def fit(
     config: Annotated[Path | None, typer.Option(help="TOML of the method's config.")] = None,
     ground: Ground = "keep",
     parts: Parts = "whole",
+    unit: Unit = None,
 ) -> None:
     """Learn a part from a few normal scans of it."""
     from .fit import few_shot_detector, fit_on
 
     with reported_errors():
-        fit_on(few_shot_detector(method, config).prepare_scans(ground=ground, parts=parts), normals, out)
+        fit_on(few_shot_detector(method, config).prepare_scans(ground=ground, parts=parts, unit=unit), normals, out)
 
 
 @command(app)
@@ -179,12 +191,12 @@ def calibrate(
     weights: Weights = "embedded",
     ground: Ground = "keep",
     parts: Parts = "whole",
+    unit: Unit = None,
 ) -> None:
     """Find from normal scans when a score is an alarm, and say what can be promised."""
     with reported_errors():
-        good = calibrate_on(
-            partial(_calibrated, weights, None, {"ground": ground, "parts": parts}), normals, out, false_alarm_rate
-        )
+        load = partial(_calibrated, weights, None, {"ground": ground, "parts": parts, "unit": unit})
+        good = calibrate_on(load, normals, out, false_alarm_rate)
     raise typer.Exit(0 if good else 1)
 
 
@@ -242,7 +254,8 @@ def demo(
     with reported_errors():
         files = write_pair(out, seed)
     report = out / "report.html"
-    score(files, out=out / "scores.jsonl", points=out / "points", report=report)
+    limit = Path("synthetic")
+    score(files, out=out / "scores.jsonl", points=out / "points", report=report, calibration=limit)
     typer.echo(f"report: {report}")
 
 
@@ -270,6 +283,6 @@ def _detector(weights: str) -> AnomalyDetector:
     return ZeroShotDetector() if weights == "embedded" else load_detector(weights)
 
 
-def _calibrated(weights: str, calibration: Path | None, prepared: dict[str, str]) -> AnomalyDetector:
+def _calibrated(weights: str, calibration: Path | None, prepared: Mapping[str, Any]) -> AnomalyDetector:
     detector = _detector(weights).prepare_scans(**prepared)
     return detector if calibration is None else detector.use_calibration(calibration)

@@ -17,7 +17,7 @@ import typer
 from ...config import check_known
 from ...errors import ConfigError, PointADPlusError
 from ...results.record import json_record
-from .output import check_outputs, one_line, printable, progress_bar, score_line
+from .output import UNDECIDED, check_outputs, one_line, printable, progress_bar, score_line
 from .regions import RegionOptions, region_records, region_rows
 from .verbosity import note, trace
 
@@ -167,6 +167,8 @@ def score_folder(
             _tabulate(batch, out / JOURNAL, regions)
         if options.report is not None:
             _report(detector, root, [(name, highest.place(name)) for name in shown], options.report, regions)
+        if summary.scored and detector.calibration is None:
+            note(UNDECIDED)
         note(f"{_in_words(summary)}; {now} scored now, {batch.kept} as before: {printable(out / JOURNAL)}")
     return summary.failed == 0
 

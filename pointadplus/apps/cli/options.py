@@ -19,11 +19,18 @@ Files = Annotated[
     list[Path], typer.Argument(help="Clouds or meshes: pcd, ply, xyz, csv, npy, obj, stl, ...; or one folder of them.")
 ]
 Columns = Annotated[
-    str | None, typer.Option(help="Of text tables, such as x=3,y=4,z=5: numbers from 1, or names of the header.")
+    str | None, of_scans(help="Of text tables, such as x=3,y=4,z=5: numbers from 1, or names of the header.")
 ]
 At = Annotated[str, of_scans(help="Of a mesh: its surface, in samples; or its vertices, in the file's order.")]
 Ground = Annotated[str, of_scans(help="keep; or remove, to leave out the plane under the part.")]
 Parts = Annotated[str, of_scans(help="whole; or split, to score each body of a scan alone.")]
+Unit = Annotated[
+    str | None, of_scans(help="Of length that the scans are in, such as mm or inches; as the files say if left out.")
+]
+CameraNumbers = Annotated[
+    str | None, of_scans("--camera", help="Of depth images: fx,fy,cx,cy in pixels; a JSON beside each if left out.")
+]
+DepthScale = Annotated[float | None, of_scans(help="Of depth images: what their numbers are multiplied by.")]
 Weights = Annotated[str, of_decision("--weights", "--model", help="'embedded', or a file that `train` or `fit` wrote.")]
 CalibrationFile = Annotated[Path | None, of_decision(help="What `calibrate` wrote: p-values and verdicts.")]
 Threshold = Annotated[
@@ -51,3 +58,18 @@ def split_columns(text: str | None) -> dict[str, int | str] | None:
         raise ConfigError("not columns", where="--columns", expected="x=3,y=4,z=5 and the like", found=text)
     told = ((name.strip(), column.strip()) for name, _, column in parts)
     return check_columns({name: int(at) if at.isascii() and at.isdigit() else at for name, at in told})
+
+
+def split_camera(text: str | None) -> tuple[float, ...] | None:
+    """The numbers of `--camera`, as `read_cloud` takes them, or None.
+
+    Raises:
+        ConfigError: not four numbers.
+    """
+    if text is None:
+        return None
+    try:
+        fx, fy, cx, cy = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError("not a camera", where="--camera", expected="fx,fy,cx,cy in pixels", found=text) from error
+    return fx, fy, cx, cy

@@ -23,10 +23,17 @@ if TYPE_CHECKING:
     from ...results.detection import Detection
 
 
+UNDECIDED = (
+    "scores without a limit rank scans and decide nothing; `pointadplus calibrate` on normal scans of the part finds a "
+    "limit that holds a false-alarm rate, and `--calibration synthetic` has a rough one for the embedded weights"
+)
+
+
 def score_line(file: Path, record: Mapping[str, Any]) -> str:
     """Path and object score, a tab between; where there is a verdict that comes first, and what it rests on last.
 
-    Of an anomalous scan the record's regions, if it has them, are summed up: their number, area and largest depth.
+    Of an anomalous scan the record's regions, if it has them, are summed up: their number, area and largest depth, in
+    the scan's unit where that is known.
     """
     name, score, verdict = printable(file), f"{record['object_score']:.4f}", record.get("verdict")
     if verdict is None:
@@ -37,9 +44,10 @@ def score_line(file: Path, record: Mapping[str, Any]) -> str:
     regions = record.get("regions") if verdict == "anomalous" else None
     if not regions:
         return line
+    unit = f" {record['unit']}" if "unit" in record else ""
     depths = [region["depth"] for region in regions if region["depth"] is not None]
-    deepest = [f"depth {rounded(max(depths, key=abs))}"] if depths else []
-    area = f"area {rounded(sum(region['area'] for region in regions))}"
+    deepest = [f"depth {rounded(max(depths, key=abs))}{unit}"] if depths else []
+    area = f"area {rounded(sum(region['area'] for region in regions))}{unit and unit + '²'}"
     return f"{line}\t{', '.join([f'{len(regions)} region' + 's' * (len(regions) > 1), area, *deepest])}"
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...results.record import json_record
-from .output import json_lines, one_line, print_profile, printable, progress_bar, score_line, write_scores
+from .output import UNDECIDED, json_lines, one_line, print_profile, printable, progress_bar, score_line, write_scores
 from .regions import RegionOptions, region_records, region_rows
 from .verbosity import detail, note, trace
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 class FileOptions:
     """What is written of scored files: JSON lines, a folder of clouds, a report; and whether times are printed.
 
-    `columns` are those of text tables, see `read_cloud`.
+    `told` is what `read_cloud` is told of the files besides: `columns`, `camera`, `depth_scale`.
     """
 
     out: Path | None = None
     points: Path | None = None
     report: Path | None = None
     profile: bool = False
-    columns: Mapping[str, int | str] | None = None
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 def score_files(
@@ -44,10 +44,11 @@ def score_files(
     """
     regions.check(detector, options.report)
     read = None
-    if options.columns is not None:
+    if any(value is not None for value in options.told.values()):
         from ...io import read_cloud
 
-        read = partial(read_cloud, columns=options.columns)
+        prepared = detector.preparation
+        read = partial(read_cloud, at=prepared.at, unit=prepared.unit, **options.told)
     shown: list[Detection] = []
     spent: dict[str, float] = defaultdict(float)
     found, outcomes = 0, Counter[str]()
@@ -83,6 +84,8 @@ def score_files(
                 shown.append(detection)
     if regions.wanted and found == 0 and outcomes["failed"] < len(files):
         note("no region: no five points together reach the threshold; --threshold lowers it")
+    if outcomes["scored"]:
+        note(UNDECIDED)
     if options.report is not None and shown:
         from ...report import write_report
 

@@ -141,7 +141,8 @@ class Service:
 
     async def _finish(self, request: Request, upload: Upload, slot: Slot, deadline: float, answer: Answer) -> bytes:
         def work() -> bytes:
-            cloud = upload.read(self.config.max_points, self.detector.preparation.at)
+            prepared = self.detector.preparation
+            cloud = upload.read(self.config.max_points, prepared.at, prepared.unit)
             started = time.perf_counter()
             detection = self.detector.score(cloud)
             self._last_seconds = time.perf_counter() - started

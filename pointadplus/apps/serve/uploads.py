@@ -57,17 +57,17 @@ class Upload:
                     raise too_large(limit)
                 file.write(chunk)
 
-    def read(self, max_points: int, at: str = "surface") -> PointCloud:
+    def read(self, max_points: int, at: str = "surface", unit: str | None = None) -> PointCloud:
         """The cloud, under the client's name; the file is removed.
 
         Args:
-            max_points, at: see `read_cloud`.
+            max_points, at, unit: see `read_cloud`.
 
         Raises:
             CloudReadError: see `read_cloud`.
         """
         try:
-            cloud = read_cloud(self._path, max_points=max_points, at=at)
+            cloud = read_cloud(self._path, max_points=max_points, at=at, unit=unit)
         finally:
             self.remove()
         return replace(cloud, source=self.name)
