@@ -12,28 +12,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .errors import CloudError
-from .points import FAR, as_numbers, check_grid, near_the_origin, without_no_returns
+from .normalization import Normalization
+from .points import FAR, as_numbers, as_place, as_rows, as_scan, near_the_origin, without_no_returns
 from .text import counted, html_table, named, rounded
 from .units import UNITS, unit_named
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """The similarity x ↦ (x − center) / scale and its inverse.
-
-    `center` is (3,) float64, in the frame of `PointCloud.points`, and `scale` a positive float; both in its unit.
-    """
-
-    center: Float[Tensor, "3"]
-    scale: float
-
-    def apply(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        """Map a cloud's points into the normalised frame; (N, 3) float32."""
-        return ((points.double() - self.center) / self.scale).float()
-
-    def invert(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        """Map points of the normalised frame back into the cloud's; (N, 3) float32."""
-        return (points.double() * self.scale + self.center).float()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -170,19 +152,7 @@ class PointCloud:
             CloudError: wrong shape, a photograph, a batch of clouds, no finite point, or attributes that do not fit.
         """
         where = source or "points"
-        array = as_numbers(points, where)
-        if array.ndim == 3 and array.shape[2] == 3:
-            check_grid(array, where)
-            grid = (array.shape[0], array.shape[1])
-            array = array.reshape(-1, 3)
-        if array.ndim != 2 or array.shape[1] != 3:
-            raise CloudError(
-                "points have the wrong shape",
-                where=where,
-                expected="(N, 3) or (H, W, 3)",
-                found=array.shape,
-                hint=_shape_hint(array.shape),
-            )
+        array, grid = as_rows(points, grid, where)
         total = len(array)
         array, left_out = without_no_returns(array, grid is not None)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -216,14 +186,14 @@ class PointCloud:
             normals=attribute(normals, "normals"),
             colors=attribute(colors, "colors"),
             grid=grid,
-            viewpoint=_place(viewpoint, where),
+            viewpoint=as_place(viewpoint, where),
             rows=None if finite is None else torch.from_numpy(np.flatnonzero(finite)),
             source_size=total,
             source=source,
             offset=torch.from_numpy(offset),
             notes=(*notes, *left_out),
             eyes=None if eyes is None else torch.from_numpy(as_numbers(eyes, where).astype(np.float64)),
-            scan=None if eyes is None else torch.from_numpy(of_finite(_whose(scan, total, where))),
+            scan=None if eyes is None else torch.from_numpy(of_finite(as_scan(scan, total, where))),
             unit=None if unit is None else unit_named(unit),
         )
 
@@ -347,30 +317,3 @@ class PointCloud:
         eyes = None if self.eyes is None else (self.eyes - self.offset - norm.center) / norm.scale
         points, nowhere = norm.apply(self.points), torch.zeros_like(self.offset)
         return replace(self, points=points, viewpoint=eye, eyes=eyes, offset=nowhere, unit=None), norm
-
-
-def _place(value: Any, where: str) -> Float[Tensor, "3"] | None:
-    """A place in space, (3,) float64, or None."""
-    if value is None:
-        return None
-    array = as_numbers(value, where).astype(np.float64)
-    if array.shape != (3,):
-        raise CloudError("the viewpoint has the wrong shape", where=where, expected=(3,), found=array.shape)
-    return torch.from_numpy(array) if np.isfinite(array).all() else None
-
-
-def _whose(scan: Any, total: int, where: str) -> np.ndarray:
-    """The scan of each of `total` rows."""
-    numbers = as_numbers(scan, where)
-    if numbers.shape != (total,):
-        raise CloudError("not a scan for each point", where=where, expected=(total,), found=numbers.shape)
-    return numbers.astype(np.int64)
-
-
-def _shape_hint(shape: tuple[int, ...]) -> str | None:
-    """What an array may be that is no list of points."""
-    if len(shape) == 2 and shape[0] == 3:
-        return "the coordinates stand in rows: give its transpose"
-    if len(shape) == 2 and shape[1] > 12:
-        return "an image of depths or heights needs its camera or its pitch: give points"
-    return "planes: move the first axis to the end" if len(shape) == 3 and shape[0] == 3 else None

@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from .errors import CloudError
@@ -147,6 +149,67 @@ def as_numbers(value: Any, where: str) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise CloudError("not an array of numbers", where=where, expected="real numbers", found=array.dtype)
     return array
+
+
+def as_rows(value: Any, grid: tuple[int, int] | None, where: str) -> tuple[np.ndarray, tuple[int, int] | None]:
+    """(N, 3) coordinates of a list or of an organised scan, and its (H, W).
+
+    Args:
+        value: (N, 3) or (H, W, 3).
+        grid: (H, W) where the rows of a list are those of an organised scan.
+        where: names the points in errors.
+
+    Raises:
+        CloudError: another shape, or what is no scan, see `check_grid`.
+    """
+    array = as_numbers(value, where)
+    if array.ndim == 3 and array.shape[2] == 3:
+        check_grid(array, where)
+        return array.reshape(-1, 3), (array.shape[0], array.shape[1])
+    if array.ndim == 2 and array.shape[1] == 3:
+        return array, grid
+    raise CloudError(
+        "points have the wrong shape",
+        where=where,
+        expected="(N, 3) or (H, W, 3)",
+        found=array.shape,
+        hint=_shape_hint(array.shape),
+    )
+
+
+def _shape_hint(shape: tuple[int, ...]) -> str | None:
+    """What an array may be that is no list of points."""
+    if len(shape) == 2 and shape[0] == 3:
+        return "the coordinates stand in rows: give its transpose"
+    if len(shape) == 2 and shape[1] > 12:
+        return "an image of depths or heights needs its camera or its pitch: give points"
+    return "planes: move the first axis to the end" if len(shape) == 3 and shape[0] == 3 else None
+
+
+def as_place(value: Any, where: str) -> Float[Tensor, "3"] | None:
+    """A place in space, (3,) float64; None where there is none, or it is not finite.
+
+    Raises:
+        CloudError: no three numbers.
+    """
+    if value is None:
+        return None
+    array = as_numbers(value, where).astype(np.float64)
+    if array.shape != (3,):
+        raise CloudError("the viewpoint has the wrong shape", where=where, expected=(3,), found=array.shape)
+    return torch.from_numpy(array) if np.isfinite(array).all() else None
+
+
+def as_scan(value: Any, total: int, where: str) -> np.ndarray:
+    """(total,) int64, the scan that each row is of.
+
+    Raises:
+        CloudError: not one number a row.
+    """
+    numbers = as_numbers(value, where)
+    if numbers.shape != (total,):
+        raise CloudError("not a scan for each point", where=where, expected=(total,), found=numbers.shape)
+    return numbers.astype(np.int64)
 
 
 def near_the_origin(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointadplus.cloud import Normalization, PointCloud
+from pointadplus.cloud import PointCloud
 from pointadplus.errors import CloudError, ConfigError
+from pointadplus.normalization import Normalization
 from pointadplus.text import rounded
 from pointadplus.units import unit_named
 

@@ -22,8 +22,8 @@ MODULES = {
 
 # The house, from the ground up: a room imports rooms that stand before it and its own modules, and nothing else.
 ROOMS = (
-    "errors", "config", "lazy", "text", "units", "points", "cloud", "geometry", "io", "render", "data", "clip",
-    "prompts", "results", "zero_shot", "evaluation", "report", "learning", "apps", "__main__",
+    "errors", "config", "lazy", "text", "units", "normalization", "points", "cloud", "geometry", "io", "render", "data",
+    "clip", "prompts", "results", "zero_shot", "evaluation", "report", "learning", "apps", "__main__",
 )  # fmt: skip
 
 

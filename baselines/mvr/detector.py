@@ -14,13 +14,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pointadplus.cloud import Normalization, PointCloud
+from pointadplus.cloud import PointCloud
 from pointadplus.config import from_table
 from pointadplus.errors import ConfigError, WeightsError
 from pointadplus.geometry.alignment import Reference
 from pointadplus.geometry.neighbors import interpolate, knn, smooth
 from pointadplus.geometry.sampling import canonical_order
 from pointadplus.io.tensors import check_finite, read_safetensors, write_tensors
+from pointadplus.normalization import Normalization
 from pointadplus.results.detection import Detection
 from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_clouds, tracked
 from pointadplus.zero_shot.fusion import top_mean

@@ -8,13 +8,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pointadplus.cloud import Normalization, PointCloud
+from pointadplus.cloud import PointCloud
 from pointadplus.geometry.descriptors import ATTRIBUTES, describe
 from pointadplus.geometry.neighbors import knn
 from pointadplus.geometry.normals import estimate_normals
 from pointadplus.geometry.registration import rotation_from_axis_angle
 from pointadplus.geometry.sampling import canonical_order
 from pointadplus.geometry.spacing import point_spacing
+from pointadplus.normalization import Normalization
 from pointadplus.render import Cameras, MultiViewRenderer, RenderConfig
 
 from .config import MVRConfig

@@ -11,8 +11,9 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
-from ..cloud import Normalization, PointCloud
+from ..cloud import PointCloud
 from ..geometry.sampling import select_points
+from ..normalization import Normalization
 from ..render import Cameras, MultiViewRenderer, frame_cameras
 from ..render import best_view as best_view_of_points
 from ..render.shading import ALBEDO, AMBIENT

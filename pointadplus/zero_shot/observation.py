@@ -13,13 +13,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..clip.backbone import Backbone
-from ..cloud import Normalization, PointCloud
+from ..cloud import PointCloud
 from ..config import Config, check_range, within
 from ..errors import ConfigError
 from ..geometry.descriptors import DESCRIPTORS, Descriptors, describe
 from ..geometry.sampling import even_order
 from ..geometry.symmetry import Symmetries, find_symmetries
 from ..geometry.symmetry_descriptors import SYMMETRY_COLUMNS, describe_symmetry
+from ..normalization import Normalization
 from ..render import MultiViewRenderer, RenderConfig, fill_unseen, lift_to_points
 from ..render.shading import CHANNELS
 

@@ -10,9 +10,9 @@ from jaxtyping import Int
 from safetensors import safe_open
 from torch import Tensor
 
-from ...cloud import Normalization
 from ...geometry.descriptors import Descriptors
 from ...io.tensors import write_tensors
+from ...normalization import Normalization
 from ...zero_shot.observation import Picture
 from ..synthesis.corpus import LabelledObject
 
