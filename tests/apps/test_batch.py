@@ -46,7 +46,7 @@ def score(file: Path) -> dict[str, Any]:
     if file.name == "scan07.xyz":
         raise CloudReadError("broken\nscan", where=file)
     share = data.count(b"1") / len(data)
-    return {"path": "of the scorer's own", "object_score": share, "is_anomalous": share > 0.5}
+    return {"path": "of the scorer's own", "object_score": share, "verdict": "anomalous" if share > 0.5 else "normal"}
 
 
 def run(root: Path, out: Path, scorer: Callable[[Path], dict[str, Any]] = score, **options: Any) -> list[str]:
@@ -88,7 +88,7 @@ def test_a_run_has_a_record_a_file_and_a_summary(scans: Path, whole: bytes, tmp_
     summary = json.loads((tmp_path / "run" / SUMMARY).read_text())
     others = ["part0/scan00.xyz", "part0/scan03.xyz", "part0/scan06.xyz", "part1/scan04.xyz"]
     highest = [["part1/scan01.xyz", 0.5], *([path, 0.0] for path in others)]
-    assert summary == {"files": 9, "scored": 8, "failed": 1, "anomalous": 0, "highest": highest}
+    assert summary == {"files": 9, "scored": 8, "failed": 1, "anomalous": 0, "not_measurable": 0, "highest": highest}
 
 
 def test_nothing_is_scored_twice(scans: Path, whole: bytes, tmp_path: Path):
@@ -523,7 +523,7 @@ def test_the_command_line_scores_a_folder_and_goes_on(tmp_path: Path, monkeypatc
     write_scan(root / "bad.ply", 0.5)
     result = command(monkeypatch, "score", root, *options)
     assert (result.code, result.out) == (0, f"{root / 'bad.ply'}\t0.5000\n")
-    assert "1 scored now, 2 as before" in result.err
+    assert "1 scored now, 2 as before" in result.err and "not measurable" not in result.err
     assert [line.split(",")[:3] for line in table.read_text().splitlines()[1:]] == [["sub/b.ply", "1", "9"]]
     assert json.loads((out / SUMMARY).read_text())["highest"][0] == ["sub/b.ply", 0.75]
     result = command(monkeypatch, "score", root, *options, gain=2.0)
@@ -612,3 +612,14 @@ def test_the_command_line_watches_until_it_is_told_to_stop(tmp_path: Path, monke
     assert (result.code, [line.split("\t")[1] for line in result.out.splitlines()]) == (0, ["0.2500", "0.7500"])
     assert "2 files: 2 scored, 0 failed" in result.err
     assert json.loads((out / SUMMARY).read_text())["files"] == 2
+
+
+def test_a_summary_tells_how_many_scans_cannot_be_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    root = tmp_path / "scans"
+    for name, heights in (("a", (0.25,)), ("below", (-0.5, 0.9)), ("under", (-0.1,))):
+        write_scan(root / f"{name}.ply", *heights)
+    result = command(monkeypatch, "score", root, "--out", tmp_path / "run")
+    assert result.out.splitlines()[1] == f"NOT MEASURABLE 0.4500\t{root / 'below.ply'}\tbelow the ground"
+    assert "3 files: 3 scored, 0 failed, 2 not measurable; " in result.err
+    summary = json.loads((tmp_path / "run" / SUMMARY).read_text())
+    assert (summary["anomalous"], summary["not_measurable"]) == (None, 2)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ class Summary:
     Attributes:
         files: with a record: `scored` of them with a score, `failed` with an error.
         anomalous: how many were decided to be; None where nothing was decided.
+        not_measurable: how many cannot be judged.
         highest: (path, object score) of the highest scores, the highest first.
     """
 
@@ -35,6 +37,7 @@ class Summary:
     scored: int
     failed: int
     anomalous: int | None
+    not_measurable: int
     highest: tuple[tuple[str, float], ...]
 
     def to_json(self) -> str:
@@ -107,10 +110,11 @@ class Batch:
         """What stands in the journal now."""
         entries = self.journal.entries
         scores = {path: entry.object_score for path, entry in entries.items() if entry.object_score is not None}
-        decisions = [entry.is_anomalous for entry in entries.values() if entry.is_anomalous is not None]
+        verdicts = Counter(entry.verdict for entry in entries.values())
         top = heapq.nsmallest(highest, scores.items(), key=lambda item: (-item[1], item[0]))
-        anomalous = sum(decisions) if decisions else None
-        return Summary(len(entries), len(scores), len(entries) - len(scores), anomalous, tuple(top))
+        anomalous = verdicts["anomalous"] if verdicts["anomalous"] + verdicts["normal"] else None
+        failed = len(entries) - len(scores)
+        return Summary(len(entries), len(scores), failed, anomalous, verdicts["not measurable"], tuple(top))
 
     def finish(self) -> Summary:
         """Write the summary beside the journal, whole or not at all, and return it.

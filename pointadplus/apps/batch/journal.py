@@ -26,14 +26,14 @@ class Entry(NamedTuple):
     """What is kept in memory of a record, some 200 bytes: how the file looked, and what came of it.
 
     `size` (bytes), `mtime_ns` and `sha256` are None where the file could not be looked at; `object_score` is None where
-    scoring failed; `is_anomalous` where nothing was decided.
+    scoring failed; `verdict` where nothing was decided, see `Detection.verdict`.
     """
 
     size: int | None
     mtime_ns: int | None
     sha256: str | None
     object_score: float | None
-    is_anomalous: bool | None
+    verdict: str | None
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Entry:

@@ -265,7 +265,8 @@ def _say(root: Path, record: dict[str, Any]) -> None:
 
 def _in_words(summary: Summary) -> str:
     alarms = "" if summary.anomalous is None else f", {summary.anomalous} anomalous"
-    return f"{summary.files} files: {summary.scored} scored, {summary.failed} failed{alarms}"
+    lost = f", {summary.not_measurable} not measurable" if summary.not_measurable else ""
+    return f"{summary.files} files: {summary.scored} scored, {summary.failed} failed{alarms}{lost}"
 
 
 def _tabulate(batch: Batch, journal: Path, regions: RegionOptions) -> None:
