@@ -126,6 +126,7 @@ def _scan(detection: Detection, index: int, max_points: int) -> dict[str, Any]:
         "notes": list(detection.notes),
         "shown": len(shown),
         "extents": extents,
+        "unit": cloud.unit,
         "peak": {
             "row": int(cloud.valid_rows()[peak]),
             "score": float(scores[peak]),

@@ -105,6 +105,7 @@ def test_a_single_point_is_fine(tmp_path: Path) -> None:
     cloud = PointCloud.create(torch.ones(1, 3))
     _, (scan,) = page_of(write_report([detection(cloud)], tmp_path / "report.html"))
     assert (scan["shown"], scan["extents"], scan["name"]) == (1, [0, 0, 0], "cloud 1")
+    assert scan["unit"] is None
 
 
 def picture_of(scan: dict) -> np.ndarray:

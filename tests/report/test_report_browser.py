@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +163,12 @@ def test_a_score_stands_among_those_of_normal_scans(opened: Browser, tmp_path: P
     opened.open(write_report(uncalibrated, tmp_path / "plain.html"))
     assert "2 scans of this page" in opened.evaluate("document.getElementById('compared').textContent")
     assert opened.evaluate("document.getElementById('alarms').hidden")
+
+
+def test_lengths_have_the_unit_of_the_scan(tab: Browser, tmp_path: Path) -> None:
+    found = scored("known.ply", 0.9)
+    known = replace(found, cloud=replace(found.cloud, unit="mm"))
+    for detection, size, area in ((known, " mm", "Area (mm²)"), (found, " (file's unit)", "Area (unit²)")):
+        tab.open(write_report([detection], tmp_path / "report.html"))
+        assert tab.evaluate("document.querySelector('#details dd:nth-of-type(2)').textContent").endswith(size)
+        assert area in tab.evaluate("document.querySelector('#regions thead').textContent")

@@ -153,7 +153,7 @@ function refresh() {
 
 function details(scan) {
   const rows = [
-    ["Size", `${scan.extents.map(length).join(" × ")} (file's unit)`],
+    ["Size", `${scan.extents.map(length).join(" × ")} ${scan.unit ?? "(file's unit)"}`],
     ["Highest point", `${score(scan.peak.score)} at (${scan.peak.position.map(length).join(", ")}), row ${number(scan.peak.row)}`],
   ];
   if (scan.verdict) {
@@ -196,13 +196,13 @@ function cells(row, tag, values) {
 }
 
 /** Depth is above (+) or below (−) the surface around the region, in the file's unit. */
-function tabulate({ regions, regionCount, regionThreshold }) {
+function tabulate({ regions, regionCount, regionThreshold, unit }) {
   const columns = COLUMNS.filter(([name]) => name !== "Word" || regions.some((region) => region.word !== null));
   const [table, count] = [element("regions").firstElementChild, `${number(regionCount)} ${regionCount === 1 ? "region" : "regions"}`];
   const shown = regions.length < regionCount ? `, ${number(regions.length)} shown` : "";
   element("region-caption").textContent = `${count} at ${score(regionThreshold)} or above${shown}`;
   table.tHead.hidden = !regions.length;
-  cells(table.tHead.rows[0], "th", columns.map(([name]) => name));
+  cells(table.tHead.rows[0], "th", columns.map(([name]) => (unit ? name.replace("unit", unit) : name)));
   for (const cell of table.tHead.rows[0].cells) cell.scope = "col";
   table.tBodies[0].replaceChildren(
     ...regions.map((region) => cells(document.createElement("tr"), "td", columns.map(([, value]) => value(region)))),
