@@ -162,3 +162,17 @@ def test_a_score_stands_among_those_of_normal_scans(opened: Browser, tmp_path: P
     opened.open(write_report(uncalibrated, tmp_path / "plain.html"))
     assert "2 scans of this page" in opened.evaluate("document.getElementById('compared').textContent")
     assert opened.evaluate("document.getElementById('alarms').hidden")
+
+
+def test_places_far_from_the_origin_are_told_to_a_thousandth_of_the_size(tab: Browser, tmp_path: Path) -> None:
+    near = scored("far.ply", 0.5)
+    points = near.cloud.points.double() / 10 + torch.tensor([451234.0, 5412345.0, 312.0], dtype=torch.float64)
+    cloud = PointCloud.create(points.numpy(), source="far.ply")
+    page = write_report([Detection(0.5, near.point_scores, cloud)], tmp_path / "far.html")
+    tab.open(page)
+    peak = cloud.positions()[int(near.point_scores.argmax())].tolist()
+    details = tab.evaluate("document.getElementById('details').textContent")
+    region = tab.evaluate("document.querySelector('#regions td:last-child').textContent")
+    told = details.rpartition(" at (")[2].partition(")")[0]
+    assert list(map(float, told.split(", "))) == pytest.approx(peak, abs=2e-4)
+    assert list(map(float, region.split(", "))) == pytest.approx(peak, abs=0.1), "the middle of it"
