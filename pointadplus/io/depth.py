@@ -25,6 +25,7 @@ _SCALES = ("depthscale", "depthunits", "depthunit")
 _BY_COLUMN = "intrinsicmatrix"  # Open3D's, whose depth_scale divides besides
 _DISTORTION = ("distortion", "coeffs", "distortioncoefficients", "d")
 _NONE = (0.0,) * 4  # no camera
+_HEAD, _GREY = 26, b"\x10\x00"  # bytes of a PNG up to its depth and kind of colour; 16 bits of grey
 _BESIDE = ("intrinsics.json", "camera_intrinsics.json", "camera_intrinsic.json", "camera.json")
 
 
@@ -70,6 +71,21 @@ def check_camera(camera: Camera | Sequence[float | int] | None, depth_scale: flo
     return camera
 
 
+def is_depth_image(path: Path) -> bool:
+    """Whether a file of a folder is a scan: an image of 16 bits of grey with a camera beside it.
+
+    Masks, photographs and pictures of a colour camera are not, though they have the same extension.
+    """
+    if path.suffix.lower() not in DEPTH or _sidecar(path) is None:
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return True  # reading it says what is wrong
+    return head[:8] == b"\x89PNG\r\n\x1a\n" and head[24:26] == _GREY
+
+
 def camera_beside(path: Path, depth_scale: float | int | None = None) -> Camera | None:
     """What a JSON beside a file tells: `scan.json`, `scan.png.json`, `scan_intrinsics.json`, or one of the folder's,
     `intrinsics.json` or `camera.json`; None where there is none.
@@ -77,12 +93,16 @@ def camera_beside(path: Path, depth_scale: float | int | None = None) -> Camera 
     Raises:
         CloudReadError: it tells no camera.
     """
-    names = (f"{path.stem}.json", f"{path.name}.json", f"{path.stem}_intrinsics.json", *_BESIDE)
-    sidecar = next((file for name in names if (file := path.with_name(name)).is_file()), None)
+    sidecar = _sidecar(path)
     if sidecar is None:
         return None
     camera = _told(json.loads(sidecar.read_text("utf-8-sig")))
     return camera if depth_scale is None else replace(camera, depth_scale=float(depth_scale))
+
+
+def _sidecar(path: Path) -> Path | None:
+    names = (f"{path.stem}.json", f"{path.name}.json", f"{path.stem}_intrinsics.json", *_BESIDE)
+    return next((file for name in names if (file := path.with_name(name)).is_file()), None)
 
 
 def read_depth(data: bytes, camera: FindCamera) -> RawCloud:

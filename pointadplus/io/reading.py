@@ -66,7 +66,8 @@ _SCANS: dict[str, Callable[[Path, int | None], RawCloud]] = {
     ".ptx": lambda path, number: read_ptx(path.read_bytes(), number),
 }
 
-#: Extensions that `read_cloud` reads and folders are searched for; a PNG it reads only where it is named.
+_BLANK = "\n\n"  # behind which libE57 dumps where in itself an error arose
+#: Extensions that `read_cloud` reads and folders are searched for; PNGs are as `is_depth_image` tells.
 READABLE = tuple(sorted({*_VIEWED, *_READERS, *_IMAGES, *_SCENES, *_SCANS} - {*DEPTH}))
 
 
@@ -136,6 +137,8 @@ def read_cloud(
         rows = raw.points.size // 3
         if max_points is not None and rows > max_points:
             raise CloudReadError("too many points", expected=f"at most {max_points}", found=rows)
+        if unit is not None and raw.unit not in (None, unit):
+            raw = replace(raw, notes=(*raw.notes, f"the file's unit is {raw.unit}, and was told to be {unit}"))
         return at_vertices(raw, source, unit) if at == "vertices" else to_cloud(raw, points, seed, source, unit)
 
     with inflating_at_most(MAX_INFLATED if max_points is None else max_points * _BYTES_A_POINT):
@@ -220,7 +223,7 @@ def read_file(
             f"not a readable {suffix} file",
             where=source,
             expected=f"a well-formed {suffix} file",
-            found=f"{type(error).__name__}: {error}"[:300],
+            found=f"{type(error).__name__}: {str(error).strip().partition(_BLANK)[0]}"[:300],
             hint="open it in another viewer, or export it again",
         ) from error
 
@@ -254,4 +257,5 @@ def _check_file(path: Path) -> None:
     if not path.is_file():  # a folder; a pipe or a device would block or never end
         raise CloudReadError("not a file", where=path, expected="a file", found="a folder or a device")
     if not path.stat().st_size:
-        raise CloudReadError("the file is empty", where=path, expected="points", found="0 bytes")
+        hint = "it may not have been written to its end; copy or export it again"
+        raise CloudReadError("the file is empty", where=path, expected="points", found="0 bytes", hint=hint)

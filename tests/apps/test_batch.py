@@ -9,13 +9,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import pointadplus
 from pointadplus.apps.batch import JOURNAL, SUMMARY, Batch, folder
@@ -415,6 +418,21 @@ def test_which_files_are_found(tmp_path: Path):
     assert found == ["a.ply", "b.PLY", "link.ply", "sub/c.ply"]
 
 
+def test_depth_images_of_a_folder_are_those_with_a_camera(tmp_path: Path):
+    shades = {"depth": np.full((4, 5), 700, np.uint16), "mask": np.zeros((4, 5), np.uint8)}
+    shades["photo"] = np.zeros((4, 5, 3), np.uint8)
+    for name, values in shades.items():
+        Image.fromarray(values).save(tmp_path / f"{name}.png")
+    (tmp_path / "depth2.PNG").write_bytes((tmp_path / "depth.png").read_bytes())
+    (tmp_path / "empty.png").touch()
+    others = Counter[str]()
+    assert list(find_files(tmp_path, (".ply",), others=others)) == [] and others[".png"] == 5
+    (tmp_path / "depth.json").write_text("{}")
+    assert [file.name for file in find_files(tmp_path, (".ply",))] == ["depth.png"]
+    (tmp_path / "camera.json").write_text("{}")
+    assert [file.name for file in find_files(tmp_path, (".ply",))] == ["depth.png", "depth2.PNG"]
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read every folder")
 def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path):
     (tmp_path / "shut").mkdir(mode=0)
@@ -590,6 +608,9 @@ def test_files_of_other_kinds_are_counted_and_none_at_all_is_an_error(tmp_path: 
     scored = command(monkeypatch, "score", root, "--out", tmp_path / "run")
     assert scored.code == 0
     assert "left out, since they are no scans: 2 .xyzrgb, 1 without extension, 1 .doc" in scored.err
+    assert "notes on" not in scored.err
+    write_scan(root / "d.ply", -0.5)
+    assert "notes on 1 scan, " in command(monkeypatch, "score", root, "--out", tmp_path / "run").err
 
 
 def test_the_command_line_watches_until_it_is_told_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -282,6 +282,18 @@ def test_e57_damaged_or_asking_for_too_much_is_refused(tmp_path: Path) -> None:
     refused(path, "no coordinates")
 
 
+def test_a_truncated_e57_is_refused_in_one_line(tmp_path: Path) -> None:
+    write_e57(tmp_path / "scan.e57", {"fields": xyz(np.tile(LOCAL, (50, 1)))})
+    data = (tmp_path / "scan.e57").read_bytes()
+    path = tmp_path / "bad.e57"
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(CloudReadError) as caught:
+        read_cloud(path)
+    assert (
+        "size in file header" in str(caught.value) and "\n" not in str(caught.value) and "**" not in str(caught.value)
+    )
+
+
 # PTX and PTS.
 
 PTX_HEADER = "{}\n{}\n10 20 30\n1 0 0\n0 1 0\n0 0 1\n0 1 0 0\n-1 0 0 0\n0 0 1 0\n5800000.125 420000.5 30 1\n"

@@ -174,7 +174,9 @@ def test_coordinates_of_several_units_come_in_that_of_x() -> None:
 def test_the_unit_that_a_header_tells_is_kept(tmp_path: Path, head: str, unit: str | None) -> None:
     path = put(tmp_path, f"{head}\n{lines(POINTS)}")
     assert read_cloud(path).unit == unit
-    assert read_cloud(path, unit="Centimetres").unit == "cm", "who reads it knows better"
+    told = read_cloud(path, unit="Centimetres")
+    assert told.unit == "cm", "who reads it knows better"
+    assert told.notes == (() if unit in (None, "cm") else (f"the file's unit is {unit}, and was told to be cm",))
     with pytest.raises(ConfigError, match=r"unknown unit of length.*one of nm, um, mm"):
         read_cloud(path, unit="parsec")
 

@@ -172,3 +172,17 @@ def test_lengths_have_the_unit_of_the_scan(tab: Browser, tmp_path: Path) -> None
         tab.open(write_report([detection], tmp_path / "report.html"))
         assert tab.evaluate("document.querySelector('#details dd:nth-of-type(2)').textContent").endswith(size)
         assert area in tab.evaluate("document.querySelector('#regions thead').textContent")
+
+
+def test_places_far_from_the_origin_are_told_to_a_thousandth_of_the_size(tab: Browser, tmp_path: Path) -> None:
+    near = scored("far.ply", 0.5)
+    points = near.cloud.points.double() / 10 + torch.tensor([451234.0, 5412345.0, 312.0], dtype=torch.float64)
+    cloud = PointCloud.create(points.numpy(), source="far.ply")
+    page = write_report([Detection(0.5, near.point_scores, cloud)], tmp_path / "far.html")
+    tab.open(page)
+    peak = cloud.positions()[int(near.point_scores.argmax())].tolist()
+    details = tab.evaluate("document.getElementById('details').textContent")
+    region = tab.evaluate("document.querySelector('#regions td:last-child').textContent")
+    told = details.rpartition(" at (")[2].partition(")")[0]
+    assert list(map(float, told.split(", "))) == pytest.approx(peak, abs=2e-4)
+    assert list(map(float, region.split(", "))) == pytest.approx(peak, abs=0.1), "the middle of it"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from ...errors import ConfigError
+from ...io.depth import is_depth_image
 from ...io.unknown import conversion_hint
 
 _NAMED = 8  # kinds of other files that are named
@@ -27,7 +28,7 @@ def check_folder(root: Path) -> None:
 def find_files(
     root: Path, suffixes: Collection[str], *, but: Path | None = None, others: Counter[str] | None = None
 ) -> Iterator[Path]:
-    """Files below a folder with one of these suffixes (lower case), in the order of their paths.
+    """Files below a folder with one of these suffixes (lower case), and depth images, in the order of their paths.
 
     Hidden files and folders are left out, and the folder `but`. Links to files are followed, links to folders are not.
     A folder that cannot be listed is given itself: scoring it says so. Files of other kinds are counted in `others`, by
@@ -54,7 +55,7 @@ def find_files(
                     yield from below(path)
             elif entry.is_dir():
                 continue
-            elif path.suffix.lower() in suffixes:
+            elif path.suffix.lower() in suffixes or is_depth_image(path):
                 yield path
             elif others is not None:
                 others[path.suffix.lower()] += 1

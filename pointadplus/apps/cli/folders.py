@@ -143,7 +143,7 @@ def score_folder(
     def files() -> Iterator[Path]:
         return find_files(root, READABLE, but=out)
 
-    now = 0
+    now, noted = 0, 0
     with Batch(root, out, score, settings, verify=options.verify, retry=options.retry) as batch:
         with _ended_by_signals(options.watch):
             if options.watch:
@@ -156,6 +156,7 @@ def score_folder(
                     task = progress.add_task("scoring", total=len(found))
                     for record in batch.run(found, engine):
                         now += 1
+                        noted += bool(record.get("notes"))
                         _say(root, record)
                         progress.update(task, completed=now + batch.kept)
                 if others:
@@ -167,6 +168,9 @@ def score_folder(
             _tabulate(batch, out / JOURNAL, regions)
         if options.report is not None:
             _report(detector, root, [(name, highest.place(name)) for name in shown], options.report, regions)
+        if noted:
+            scans = "1 scan" if noted == 1 else f"{noted:,} scans"
+            note(f"notes on {scans}, such as what is not seen of it, stand in {printable(out / JOURNAL)}")
         if summary.scored and detector.calibration is None:
             note(UNDECIDED)
         note(f"{_in_words(summary)}; {now} scored now, {batch.kept} as before: {printable(out / JOURNAL)}")

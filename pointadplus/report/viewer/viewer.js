@@ -43,6 +43,11 @@ const spans = { full: () => [0, LEVELS], report: () => levelSpan(scans), scan: (
 const number = (value) => value.toLocaleString("en");
 const score = (value) => value.toFixed(3);
 const length = (value) => Number(value.toPrecision(4)).toString();
+// To a thousandth of the scan's size at least, however far from the origin it lies.
+const place = (position, scan) => {
+  const decimals = 3 - Math.floor(Math.log10(Math.max(...scan.extents) || 1));
+  return position.map((value) => Number(value.toFixed(Math.min(Math.max(decimals, 0), 20))).toString()).join(", ");
+};
 
 function redraw() {
   if (!state.frame) state.frame = requestAnimationFrame(paint);
@@ -154,7 +159,7 @@ function refresh() {
 function details(scan) {
   const rows = [
     ["Size", `${scan.extents.map(length).join(" × ")} ${scan.unit ?? "(file's unit)"}`],
-    ["Highest point", `${score(scan.peak.score)} at (${scan.peak.position.map(length).join(", ")}), row ${number(scan.peak.row)}`],
+    ["Highest point", `${score(scan.peak.score)} at (${place(scan.peak.position, scan)}), row ${number(scan.peak.row)}`],
   ];
   if (scan.verdict) {
     const { anomalous, pValue, promise, scans: count } = scan.verdict;
@@ -186,7 +191,7 @@ const COLUMNS = [
   ["Area (unit²)", (region) => length(region.area)],
   ["Length × width", (region) => region.extent.slice(0, 2).map(length).join(" × ")],
   ["Depth", (region) => (region.depth === null ? "–" : `${!region.sided ? "±" : region.depth > 0 ? "+" : ""}${length(region.depth)}`)],
-  ["Position", (region) => region.position.map(length).join(", ")],
+  ["Position", (region) => place(region.position, scans[state.scan])],
   ["Word", (region) => region.word],
 ];
 
