@@ -56,63 +56,36 @@ class PointCloud:
     unit: str | None = None
 
     def __post_init__(self) -> None:
-        points = self.points
+        points, count = self.points, len(self.points)
+
+        def refuse(what: str, name: str, expected: object, found: object, hint: str | None = None) -> None:
+            raise CloudError(what, where=f"PointCloud.{name}", expected=expected, found=found, hint=hint)
+
         if points.ndim != 2 or points.shape[1] != 3 or points.dtype != torch.float32:
-            raise CloudError(
-                "points have the wrong form",
-                where="PointCloud.points",
-                expected="(N, 3) float32",
-                found=f"{tuple(points.shape)} {points.dtype}",
-                hint="build it with PointCloud.create",
-            )
-        if len(points) == 0:
-            raise CloudError(
-                "the cloud has no point", where=self.source or "PointCloud.points", expected="N ≥ 1", found="N = 0"
-            )
+            found, hint = f"{tuple(points.shape)} {points.dtype}", "build it with PointCloud.create"
+            refuse("points have the wrong form", "points", "(N, 3) float32", found, hint)
+        if count == 0:
+            where = self.source or "PointCloud.points"
+            raise CloudError("the cloud has no point", where=where, expected="N ≥ 1", found="N = 0")
         if not all(map(isfinite, points.aminmax())):  # NaN goes through both; several times as fast as asking each
-            raise CloudError(
-                "points are not finite",
-                where="PointCloud.points",
-                expected="finite coordinates",
-                found="NaN or infinity",
-                hint="PointCloud.create drops such points and counts them",
-            )
+            hint = "PointCloud.create drops such points and counts them"
+            refuse("points are not finite", "points", "finite coordinates", "NaN or infinity", hint)
         for name in ("normals", "colors"):
             value = getattr(self, name)
             if value is not None and value.shape != points.shape:
-                raise CloudError(
-                    f"{name} do not fit the points",
-                    where=f"PointCloud.{name}",
-                    expected=tuple(points.shape),
-                    found=tuple(value.shape),
-                )
-        if self.rows is not None and (len(self.rows) != len(points) or self.source_size <= int(self.rows.max())):
-            raise CloudError(
-                "rows do not fit the points",
-                where="PointCloud.rows",
-                expected=f"{len(points)} rows below source_size {self.source_size}",
-                found=f"{len(self.rows)} rows",
-            )
+                refuse(f"{name} do not fit the points", name, tuple(points.shape), tuple(value.shape))
+        if self.rows is not None and (len(self.rows) != count or self.source_size <= int(self.rows.max())):
+            expected = f"{count} rows below source_size {self.source_size}"
+            refuse("rows do not fit the points", "rows", expected, f"{len(self.rows)} rows")
         if self.eyes is not None and (
-            self.scan is None
-            or len(self.scan) != len(points)
-            or not 0 <= self.scan.min() <= self.scan.max() < len(self.eyes)
+            self.scan is None or len(self.scan) != count or not 0 <= self.scan.min() <= self.scan.max() < len(self.eyes)
         ):
-            raise CloudError(
-                "each point has to be of one of the scans",
-                where="PointCloud.scan",
-                expected=f"{len(points)} numbers below {len(self.eyes)}",
-                found=None if self.scan is None else f"{len(self.scan)} numbers",
-            )
+            expected, found = f"{count} numbers below {len(self.eyes)}", "none" if self.scan is None else len(self.scan)
+            refuse("each point has to be of one of the scans", "scan", expected, found)
         if self.source_size == 0:
-            object.__setattr__(self, "source_size", len(points))
+            object.__setattr__(self, "source_size", count)
         if self.grid is not None and self.grid[0] * self.grid[1] != self.source_size:
-            raise CloudError(
-                "the grid does not fit the rows",
-                where="PointCloud.grid",
-                expected=f"H·W = {self.source_size}",
-                found=self.grid,
-            )
+            refuse("the grid does not fit the rows", "grid", f"H·W = {self.source_size}", self.grid)
 
     @classmethod
     def create(
