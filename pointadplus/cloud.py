@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .errors import CloudError
 from .normalization import Normalization
-from .points import FAR, as_numbers, as_place, as_rows, as_scan, near_the_origin, without_no_returns
+from .points import FAR, as_numbers, as_place, as_rows, as_scan, is_seen_from, near_the_origin, without_no_returns
 from .text import counted, html_table, named, rounded
 from .units import UNITS, unit_named
 
@@ -206,14 +206,16 @@ class PointCloud:
     @property
     def eye(self) -> Float[Tensor, "3"] | None:
         """Where the sensor stood, in the frame of `points`: `viewpoint`, or the origin of an organised scan's frame if
-        that lies outside it."""
+        that lies outside it and the grid is an image seen from there: a scan may have been moved since."""
         if self.viewpoint is not None:
             return self.viewpoint - self.offset
         if self.grid is None:
             return None
         low, high = self.points.aminmax(dim=0)
-        inside = bool(((low <= -self.offset) & (high >= -self.offset)).all())
-        return None if inside else -self.offset
+        if bool(((low <= -self.offset) & (high >= -self.offset)).all()):
+            return None
+        seen = is_seen_from(self.points.numpy(), -self.offset.numpy(), self.valid_rows().numpy(), self.grid)
+        return -self.offset if seen else None
 
     def eyes_of(self, index: Int[Tensor, "k"]) -> Float[Tensor, "k 3"] | None:
         """Where the sensor stood for each of some points, in the frame of `points`; None where only `eye` may tell."""

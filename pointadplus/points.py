@@ -17,6 +17,7 @@ SHARE, LEAST = 0.01, 50  # of the rows that hold one value: more are no surface
 SENTINELS = (9999.0, 99999.0, 32767.0, 32768.0)  # and whatever is 10⁹ or beyond, of either sign
 _HUGE = 1e9
 _SAMPLE = 4000  # rows among which a value that a mass of rows holds shows itself
+_SENSE = 0.97  # of a grid's cells that turn the same way, seen from its eye: noise along the rays changes none
 _BETWEEN = 0.05  # of the sample; a far height has all but a hundredth of the others on one side
 _FAR = 3.0  # times the range of the other heights
 FAR = 16.0  # sizes from the origin beyond which float32 would round by more than a millionth of the cloud's size
@@ -210,6 +211,32 @@ def as_scan(value: Any, total: int, where: str) -> np.ndarray:
     if numbers.shape != (total,):
         raise CloudError("not a scan for each point", where=where, expected=(total,), found=numbers.shape)
     return numbers.astype(np.int64)
+
+
+def is_seen_from(points: np.ndarray, eye: np.ndarray, rows: np.ndarray, grid: tuple[int, int]) -> bool:
+    """Whether the cells of an organised scan keep their sense, as an image's do, seen from a place.
+
+    From where it was taken, neighbours along a row and along a column turn the same way everywhere, whatever the
+    surface; from elsewhere, or where the scan was moved, some of it is seen from behind.
+
+    Args:
+        points: (N, 3).
+        eye: (3,), in their frame.
+        rows: (N,), where each stands in the grid, row by row.
+        grid: (H, W).
+    """
+    height, width = grid
+    order = np.argsort(rows, kind="stable")
+    drawn = np.random.default_rng(0).choice(rows, min(len(rows), _SAMPLE), replace=False)
+    corners = np.stack([drawn, drawn + 1, drawn + width])
+    inside = (drawn % width < width - 1) & (drawn < (height - 1) * width)
+    at = order[np.searchsorted(rows, corners, sorter=order).clip(max=len(rows) - 1)]
+    known = inside & (rows[at] == corners).all(0)
+    if known.sum() < LEAST:
+        return True  # too few to tell
+    here, right, below = points[at[:, known]].astype(np.float64) - eye
+    senses = np.sign((here * np.cross(right, below)).sum(1))
+    return bool(max((senses > 0).mean(), (senses < 0).mean()) > _SENSE)
 
 
 def near_the_origin(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -256,6 +256,25 @@ def test_a_part_far_from_the_origin_keeps_its_digits() -> None:
     assert torch.equal(far.about(near.offset), far.points), "float32 would not hold it there"
 
 
+def test_a_grid_that_was_moved_tells_no_eye() -> None:
+    """A ball of radius 1 seen from 4 away, as an image of depths; some pixels see nothing, and some noise."""
+    rng = np.random.default_rng(0)
+    v, u = np.meshgrid(np.linspace(-0.3, 0.3, 90), np.linspace(-0.3, 0.3, 110), indexing="ij")
+    rays = np.stack([u, v, np.ones_like(u)], 2) / np.sqrt(1 + u**2 + v**2)[..., None]
+    along = 4 * rays[..., 2]
+    root = along**2 - 15
+    scan = (along - np.sqrt(np.where(root > 0, root, np.nan)) + 5e-4 * rng.standard_normal(u.shape))[..., None] * rays
+    scan[rng.random(u.shape) < 0.1] = np.nan
+    assert PointCloud.create(scan).eye is not None
+    cloud = PointCloud.create(scan)
+    assert cloud.select(torch.randperm(len(cloud))).eye is not None, "whatever the order of its points"
+    turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    for moved in (scan - [2.5, 0, 4], (scan - [0, 0, 4]) @ turn + [1.5, 0, 0]):
+        assert PointCloud.create(moved).eye is None
+    told = PointCloud.create(scan - [0, 0, 9], viewpoint=(0, 0, -9))
+    assert told.eye is not None and told.eye.tolist() == [0, 0, -9], "what a file says is not asked"
+
+
 def test_a_cloud_in_another_unit() -> None:
     """Far from the origin, with an eye for each of two scans."""
     rng = np.random.default_rng(0)

@@ -8,7 +8,7 @@ from ..cloud import PointCloud
 from ..errors import CloudReadError
 from .formats import RawCloud
 
-_HINT = 'at="vertices" scores its vertices'
+_HINT = 'at="vertices" (--at vertices) scores its vertices'
 
 
 def to_cloud(raw: RawCloud, points: int, seed: int, source: str | None, unit: str | None = None) -> PointCloud:

@@ -90,7 +90,8 @@ def score_prepared(cloud: PointCloud, preparation: Preparation, score: Score) ->
     elif (plane := find_ground(cloud.points)) is not None:
         share = float((plane.heights(cloud.points).abs() <= plane.reach).double().mean())
         told.append(
-            f'a plane lies under the part, {share:.0%} of the points: it was scored, too; ground="remove" leaves it out'
+            f"a plane lies under the part, {share:.0%} of the points: it was scored, too; "
+            'ground="remove" (--ground remove) leaves it out'
         )
     bodies = find_bodies(cloud.points, cloud.eye)
     taken = {"prepare": time.perf_counter() - start}
@@ -100,7 +101,7 @@ def score_prepared(cloud: PointCloud, preparation: Preparation, score: Score) ->
         told += [f"{left:,} points of no body, or of specks, have no score"] if left else []
         return _joined(cloud, parts, told, taken, score)
     if bodies.apart > 1:
-        told.append(f'{bodies.apart} bodies were scored as one object; parts="split" scores each alone')
+        told.append(f'{bodies.apart} bodies were scored as one object; parts="split" (--parts split) scores each alone')
     found = score(cloud)
     return replace(found, notes=(*told, *found.notes), seconds=taken | dict(found.seconds))
 

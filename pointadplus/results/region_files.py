@@ -18,7 +18,7 @@ from .regions import Region, region_numbers
 
 COLUMNS = (
     "path", "region", "points", "area", "length", "width", "height", "x", "y", "z", "normal_x", "normal_y", "normal_z",
-    "peak_score", "mean_score", "depth", "sided", "surface_rms", "word", "word_share",
+    "peak_score", "mean_score", "depth", "sided", "surface_rms", "word", "word_share", "unit",
 )  # fmt: skip
 
 # Okabe and Ito, Color Universal Design (2008), without black and grey: told apart with any colour vision.
@@ -27,11 +27,11 @@ PLAIN = 0.72  # grey, where there is no region
 
 
 @contextmanager
-def region_table(path: Path) -> Iterator[Callable[[str, Iterable[Mapping[str, Any]]], None]]:
+def region_table(path: Path) -> Iterator[Callable[[str, Iterable[Mapping[str, Any]], str | None], None]]:
     """A function that writes a scan's regions (`Region.as_record`) as rows of a CSV table, at once; see `COLUMNS`.
 
-    Lengths are in the scan's unit, areas in its square; what is not known is empty. A name that a spreadsheet would
-    take for a formula gets an apostrophe in front.
+    Lengths are in the scan's unit, the last column, areas in its square; what is not known is empty. A name that a
+    spreadsheet would take for a formula gets an apostrophe in front.
 
     Raises:
         ConfigError: the file cannot be written.
@@ -45,13 +45,13 @@ def region_table(path: Path) -> Iterator[Callable[[str, Iterable[Mapping[str, An
         table = csv.writer(file)
         table.writerow(COLUMNS)
 
-        def write(name: str, regions: Iterable[Mapping[str, Any]]) -> None:
+        def write(name: str, regions: Iterable[Mapping[str, Any]], unit: str | None = None) -> None:
             for region in regions:
                 vectors = (*region["extent"], *region["position"], *region["normal"])
                 scores = (region[name] for name in ("peak_score", "mean_score", "depth", "sided", "surface_rms"))
                 word = None if region["word"] is None else _inert(region["word"])
                 first = (_inert(name), region["number"], region["points"], region["area"])
-                table.writerow((*first, *vectors, *scores, word, region["word_share"]))
+                table.writerow((*first, *vectors, *scores, word, region["word_share"], unit))
             file.flush()
 
         yield write

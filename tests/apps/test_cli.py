@@ -146,7 +146,7 @@ def test_a_mesh_is_scored_at_its_vertices_and_written_painted(tmp_path: Path) ->
     assert torch.equal(written.faces, torch.tensor(mesh.faces))
     assert written.colors is not None and len(written.colors.unique(dim=0)) > 10
     sampled = run("score", tmp_path / "ball.ply")
-    assert sampled.out == result.out and 'at="vertices" scores its vertices' in sampled.err
+    assert sampled.out == result.out and 'at="vertices" (--at vertices) scores its vertices' in sampled.err
 
 
 def test_a_table_is_told_or_left_out_of_files_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +157,7 @@ def test_a_table_is_told_or_left_out_of_files_and_folders(tmp_path: Path, monkey
     (tmp_path / "in").mkdir()
     write_cloud(tmp_path / "in" / "a.ply", PointCloud.create(0.2 * torch.cat([table, ball])))
     told = run("score", tmp_path / "in" / "a.ply")
-    assert "a plane lies under the part" in told.err and 'ground="remove" leaves it out' in told.err
+    assert "a plane lies under the part" in told.err and 'ground="remove" (--ground remove) leaves it out' in told.err
     run("score", tmp_path / "in", "--ground", "remove", "--parts", "split", "--out", tmp_path / "out")
     header, line = map(json.loads, (tmp_path / "out" / "journal.jsonl").read_text().splitlines())
     assert header["settings"]["preparation"] == {"at": "surface", "ground": "remove", "parts": "split", "unit": None}

@@ -55,7 +55,7 @@ def test_vertices_keep_their_rows_colours_and_labels(square: Path) -> None:
     assert cloud.notes == ("1 vertices belong to no triangle: left out",)
     samples = read_cloud(square, points=1000)
     assert torch.equal(cloud.surface(1000).points, samples.points)
-    assert samples.notes == ('1,000 points sampled on 2 triangles; at="vertices" scores its vertices',)
+    assert samples.notes == ('1,000 points sampled on 2 triangles; at="vertices" (--at vertices) scores its vertices',)
 
 
 def test_a_selection_keeps_the_triangles_that_are_whole(square: Path) -> None:

@@ -77,7 +77,7 @@ def test_the_plane_is_left_out_and_its_rows_hold_nan() -> None:
 
 
 def test_several_bodies_are_told() -> None:
-    told = '2 bodies were scored as one object; parts="split" scores each alone'
+    told = '2 bodies were scored as one object; parts="split" (--parts split) scores each alone'
     assert Height().score(TWO).notes == (told, "high")
     assert Height().score(ball(4000)).notes == ()
 
@@ -134,7 +134,8 @@ def test_vertices_get_the_scores_of_the_surface_and_the_verdict_stays() -> None:
     assert isinstance(found.cloud, VertexCloud) and len(found.point_scores) == len(mesh.vertices)
     assert torch.allclose(found.point_scores, torch.tensor(mesh.vertices[:, 2]).float() / 10, atol=2e-3)
     assert torch.allclose(found.layers["height"], torch.tensor(mesh.vertices[:, 2]).float(), atol=2e-2)
-    assert sampled.notes == ('100,000 points sampled on 1,280 triangles; at="vertices" scores its vertices',)
+    hint = 'at="vertices" (--at vertices) scores its vertices'
+    assert sampled.notes == (f"100,000 points sampled on 1,280 triangles; {hint}",)
     assert found.notes == ("scores of 100,000 points on 1,280 triangles, at 642 vertices",)
     assert torch.equal(found.colored().faces, torch.tensor(mesh.faces))  # pyright: ignore[reportAttributeAccessIssue]
 

@@ -356,10 +356,10 @@ def test_a_table_for_a_spreadsheet(tmp_path: Path):
     regions = detection(raised(xy, 0.3), inside(xy)).regions()
     path = tmp_path / "new" / "regions.csv"
     with region_table(path) as write:
-        write("=cmd|'/C calc'!A0.ply", [region.as_record() for region in regions])
+        write("=cmd|'/C calc'!A0.ply", [region.as_record() for region in regions], "mm")
         vague = replace(regions[0], depth=None, word="@dented")
-        write(b"scan-\xff.ply".decode("utf-8", "surrogateescape"), [vague.as_record()])
-        write("none.ply", ())
+        write(b"scan-\xff.ply".decode("utf-8", "surrogateescape"), [vague.as_record()], None)
+        write("none.ply", (), None)
         assert len(path.read_text().splitlines()) == 3, "each scan is in the file before the next"
     header, first, second = csv.reader(path.read_text("utf-8").splitlines())
     assert header == list(COLUMNS)
@@ -367,10 +367,9 @@ def test_a_table_for_a_spreadsheet(tmp_path: Path):
     assert row["path"] == "'=cmd|'/C calc'!A0.ply"
     assert float(row["area"]) == regions[0].area and float(row["depth"]) == regions[0].depth
     assert [float(row[name]) for name in ("length", "width", "height")] == list(regions[0].extent)
-    assert row["word"] == row["word_share"] == ""
-    assert dict(zip(header, second, strict=True)) | {"depth": "", "word": "'@dented", "path": "scan-?.ply"} == dict(
-        zip(header, second, strict=True)
-    )
+    assert row["word"] == row["word_share"] == "" and row["unit"] == "mm"
+    told = dict(zip(header, second, strict=True))
+    assert told | {"depth": "", "unit": "", "word": "'@dented", "path": "scan-?.ply"} == told
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be written"), region_table(tmp_path / "file" / "r.csv"):
         pass

@@ -280,7 +280,7 @@ def _tabulate(batch: Batch, journal: Path, regions: RegionOptions) -> None:
     with region_rows(regions) as write:
         for record in read_records(journal):
             if Entry.of(record) == batch.journal.entries.get(record["path"]):
-                write(record["path"], record.get("regions"))
+                write(record["path"], record)
 
 
 def _report(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,12 +78,12 @@ def region_records(
 
 
 @contextmanager
-def region_rows(options: RegionOptions) -> Iterator[Callable[[str, Records | None], None]]:
-    """A function that adds a scan's regions to the table, if there is to be one."""
+def region_rows(options: RegionOptions) -> Iterator[Callable[[str, Mapping[str, Any]], None]]:
+    """A function that adds the regions of a scan's record to the table, if there is to be one."""
     if options.table is None:
-        yield lambda name, regions: None
+        yield lambda name, record: None
         return
     from ...results.region_files import region_table
 
     with region_table(options.table) as write:
-        yield lambda name, regions: write(name, regions or ())
+        yield lambda name, record: write(name, record.get("regions", ()), record.get("unit"))

@@ -76,7 +76,7 @@ def score_files(
                 note(f"{printable(file)}: {text}")
             detail(f"{printable(file)}: {size:,} points, {detection.dropped:,} dropped, {taken:.2f} s")
             write_record(record)
-            write_rows(str(file), record.get("regions"))
+            write_rows(str(file), record)
             found += len(record.get("regions", ()))
             for stage, seconds in detection.seconds.items():
                 spent[stage] += seconds
