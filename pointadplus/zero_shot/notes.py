@@ -39,7 +39,9 @@ def scan_notes(picture: Picture, points: int) -> tuple[tuple[str, ...], bool]:
         least = rounded(DETECTABLE * noise * unit)
         told.append(f"noise of {rounded(noise * unit)}: defects under {least} are lost in it")
     if closure > ONE_SIDED:
-        told.append("scanned from one side: nothing is said of what faces away")
+        # Normals of a closed surface sum to zero, weighted by area: what was not seen is at least as much as the sum.
+        unseen = closure / (1 + closure)
+        told.append(f"scanned from one side: nothing is said of what faces away, {unseen:.0%} of the surface at least")
     open_share = float((features[:, _BORDER] < 2 * spacing).float().mean())
     if open_share > OPEN:
         told.append(f"open border: {open_share:.0%} of the surface lies at an edge where the scan ends")
