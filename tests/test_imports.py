@@ -112,7 +112,7 @@ def test_importing_is_silent(tmp_path: Path) -> None:
 
     But for Numba's kernels, which nothing imports before they are asked for: Numba looks where it can keep them.
     """
-    kernels = ("pointadplus.render.numba_kernels", "pointadplus.io.lzf_kernel", "pointadplus.io.table_kernel")
+    kernels = ("pointadplus.render.numba_kernels", "pointadplus.io.kernels")
     modules = [name for name in MODULES if name not in kernels]
     environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(PACKAGE.parent)}

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from importlib import import_module
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -73,6 +75,14 @@ def inflating_at_most(size: int) -> Iterator[None]:
         yield
     finally:
         _inflated.reset(before)
+
+
+def kernels() -> Any:
+    """The module of compiled functions; None without Numba, and where it finds no place to keep what it compiles."""
+    try:
+        return import_module(".kernels", __package__)
+    except (ImportError, RuntimeError):
+        return None
 
 
 def check_bytes(needed: int, available: int, what: str) -> None:

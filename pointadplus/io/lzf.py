@@ -5,12 +5,10 @@ Packed data are a row of tokens: up to 32 plain bytes, or a copy of up to 264 by
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
 import numpy as np
 
 from ..errors import CloudReadError
+from .formats import kernels
 
 _COMPILED = 1 << 18  # packed bytes from which on Numba, where it is there, is worth the time that loading it takes
 
@@ -24,21 +22,13 @@ def lzf_decompress(data: bytes | memoryview, size: int) -> bytes:
         CloudReadError: the data do not unpack to `size` bytes, or a copy begins before the first byte.
         IndexError: they end within a token.
     """
-    kernel = _kernel() if len(data) >= _COMPILED else None
+    kernel = kernels() if len(data) >= _COMPILED else None
     if kernel is None:
         return unpacked(bytes(data), size)
     out = np.empty(size, np.uint8)
     if not kernel.unpack(np.frombuffer(data, np.uint8), out):
         raise CloudReadError("the compressed data is corrupt", expected=f"tokens that unpack to {size} bytes")
     return out.tobytes()
-
-
-def _kernel() -> Any:
-    """The compiled unpacking; None without Numba, and where it finds no place to keep what it compiles."""
-    try:
-        return import_module(".lzf_kernel", __package__)
-    except (ImportError, RuntimeError):
-        return None
 
 
 def unpacked(data: bytes, size: int) -> bytes:

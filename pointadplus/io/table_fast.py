@@ -5,13 +5,13 @@ from __future__ import annotations
 import codecs
 import os
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .dialects import plain_bytes
+from .formats import kernels
 from .table_head import LONGEST_HEAD, Head, find_table
 
 _COMPILED = 1 << 20  # bytes from which on Numba is worth the part of a second that loading it takes
@@ -33,7 +33,7 @@ def quick_rows(data: bytes | memoryview, named: bool) -> tuple[Head, np.ndarray]
     above = bytes(data[:LONGEST_HEAD])
     if above.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in above:
         return None
-    kernel = _kernel()
+    kernel = kernels()
     if kernel is None:
         return None
     head = find_table(plain_bytes(above), named)
@@ -54,7 +54,9 @@ def _parsed(kernel: Any, data: np.ndarray, head: Head) -> np.ndarray | None:
     cuts = [0, *(_next_line(data, len(data) * number // threads) for number in range(1, threads)), len(data)]
     parts = [data[start:end] for start, end in pairwise(cuts)]
     with ThreadPoolExecutor(threads) as pool:
-        lines = np.cumsum([0, *pool.map(kernel.count_lines, parts)])
+        counts = pool.map(kernel.count_lines, parts)
+        most = (len(part) // (2 * head.width) + 1 for part in parts)  # a cell and what ends it take two bytes at least
+        lines = np.cumsum([0, *map(min, counts, most)])
         out = np.empty((int(lines[-1]), head.width))
         places = [out[start:end] for start, end in pairwise(lines)]
         rows = list(pool.map(lambda part, place: kernel.parse(part, mark, decimal, place), parts, places))
@@ -80,11 +82,3 @@ def _next_line(data: np.ndarray, place: int) -> int:
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _kernel() -> Any:
-    """The compiled functions; None without Numba, and where it finds no place to keep what it compiles."""
-    try:
-        return import_module(".table_kernel", __package__)
-    except (ImportError, RuntimeError):
-        return None

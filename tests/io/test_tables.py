@@ -680,6 +680,19 @@ def test_rows_that_do_not_fit_name_their_line_compiled(text: str) -> None:
         read(text)
 
 
+@pytest.mark.usefixtures("compiled")
+def test_blank_lines_ask_for_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wide first row, and a million line feeds, would be rows of gigabytes."""
+    asked: list[tuple[int, ...]] = []
+    empty = np.empty
+    monkeypatch.setattr(np, "empty", lambda shape, *kind: asked.append(shape) or empty(shape, *kind))
+    names = ",".join(["x", "y", "z", *(f"v{number}" for number in range(500))])
+    row = ",".join(["1"] * 503)
+    found = quick_rows(f"{names}\n{row}\n{row}\n".encode() + b"\n" * 1_000_000 + row.encode(), named=False)
+    assert found is not None and np.array_equal(found[1], np.ones((3, 503)))
+    assert max(8 * int(np.prod(shape)) for shape in asked) < 10_000_000
+
+
 HEADS = st.sampled_from([("x", "y", "z"), ("X [mm]", "Y [mm]", "Z [mm]"), ("Points:0", "Points:1", "Points:2"), ()])
 
 

@@ -1,4 +1,4 @@
-"""What `table_fast` compiles: rows of plain numbers, each rounded as Python rounds it, or none at all.
+"""What Numba compiles of the readers: LZF's packing, and rows of plain numbers, each rounded as Python rounds it.
 
 Up to 19 digits are a whole number m, and the value is m·10ᵏ. Below 2⁵³, with |k| ≤ 22, one product or quotient of two
 doubles that hold m and 10ᵏ exactly is rounded rightly (Clinger, PLDI 1990). Otherwise m and 10ᵏ are two
@@ -155,3 +155,33 @@ def parse(data: Bytes, mark: int, decimal: int, out: NDArray[np.float64]) -> int
         out[row, column] = -value if negative else value
         column += 1
     return row
+
+
+@_compiled
+def unpack(data: Bytes, out: Bytes) -> bool:
+    """Fill `out` with what `data` unpack to; False where they do not do so exactly."""
+    i, at = 0, 0
+    while i < len(data):
+        control = np.int64(data[i])
+        i += 1
+        if control < 32:
+            if i + control >= len(data) or at + control >= len(out):
+                return False
+            for _ in range(control + 1):
+                out[at] = data[i]
+                at, i = at + 1, i + 1
+            continue
+        length = control >> 5
+        if i + (length == 7) >= len(data):
+            return False
+        if length == 7:
+            length += np.int64(data[i])
+            i += 1
+        start = at - ((control & 31) << 8) - np.int64(data[i]) - 1
+        i += 1
+        if start < 0 or at + length + 2 > len(out):
+            return False
+        for back in range(start, start + length + 2):
+            out[at] = out[back]
+            at += 1
+    return at == len(out)
