@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .calibrate import calibrate_on
 from .datasets import datasets
 from .demo import write_pair
 from .evaluate import EvaluateOptions, evaluate_on
-from .folders import FolderOptions, calibrate_on, score_folder
+from .folders import FolderOptions, score_folder
 from .learn import learning
 from .options import (
     At,
