@@ -134,6 +134,18 @@ def test_more_depth_moves_further(kind: str) -> None:
     assert largest[0] < largest[1] < largest[2]
 
 
+@pytest.mark.parametrize("kind", ["bulge", "dent"])
+def test_a_finer_scale_shrinks_the_patch_and_less_its_depth(kind: str) -> None:
+    points, normals = sphere(40_000)
+    whole, fine = (
+        apply_defect(points, normals, kind, seeded(6), severity=Severity(0.5, 0.5, scale)) for scale in (1.0, 0.25)
+    )
+    areas = [float(each.labels.sum()) for each in (whole, fine)]
+    assert areas[1] / areas[0] == pytest.approx(0.25**2, rel=0.3)
+    heights = [float(moves(each, points).norm(dim=1).max()) for each in (whole, fine)]
+    assert heights[1] / heights[0] == pytest.approx(0.5, rel=0.3)
+
+
 @pytest.mark.parametrize("kind", ["bulge", "roughness", "hole"])
 def test_more_size_labels_more(kind: str) -> None:
     points, normals = sphere()

@@ -52,12 +52,12 @@ class Damaged:
     kind: str
 
 
-def draw_severity(generator: torch.Generator) -> Severity:
+def draw_severity(generator: torch.Generator, scale: float = 1.0) -> Severity:
     """A random one, for defects as large as real ones.
 
     Those cover 1–5 % of the points, more than sizes drawn evenly in the logarithm give: hence the square root.
     """
-    return Severity(size=uniform(generator) ** 0.5, depth=uniform(generator))
+    return Severity(size=uniform(generator) ** 0.5, depth=uniform(generator), scale=scale)
 
 
 def apply_defect(
@@ -78,8 +78,8 @@ def apply_defect(
         severity: extent and depth within the kind's range; None draws both, log-uniformly.
 
     Returns:
-        The damaged cloud: 0.1–15 % of its points are labelled, at least 60 % of the healthy points are left, and
-        every point that the defect did not touch is bit for bit the healthy one.
+        The damaged cloud: 0.1–15 % of its points are labelled (less by the square of the severity's scale), at least
+        60 % of the healthy points are left, and every point that the defect did not touch is bit for bit the healthy one.
 
     Raises:
         ConfigError: unknown kind, or no place on this cloud can carry such a defect.
@@ -90,20 +90,21 @@ def apply_defect(
     surface = _surface(points, normals)
     rng = np.random.default_rng(integer(generator, 2**62))
     draw = Draw(rng, severity)
+    least, most = LABEL_SHARES[0] * draw.finer**2, LABEL_SHARES[1]
     for _ in range(ATTEMPTS):
         change = _RECIPES[kind](surface, draw)
         if change is None:
             continue
         share = _label_share(change)
-        if LABEL_SHARES[0] <= share <= LABEL_SHARES[1] and _counts(change, surface):
+        if least <= share <= most and _counts(change, surface, MIN_CHANGE * draw.finer):
             return _damaged(change, points, normals, kind)
         # A stick offers less surface than a ball of the same diagonal, so a size may have to give way.
-        factor = 0.8 if share > LABEL_SHARES[1] else 1.15 if share < LABEL_SHARES[0] else 1.0
+        factor = 0.8 if share > most else 1.15 if share < least else 1.0
         draw = replace(draw, scale=float(np.clip(draw.scale * factor, 0.2, 2.0)))
     raise ConfigError(
         f"no place found for a defect of kind {kind}",
         where="apply_defect",
-        expected=f"labels on {LABEL_SHARES[0]:.1%} to {LABEL_SHARES[1]:.0%} of the points",
+        expected=f"labels on {least:.2%} to {most:.0%} of the points",
         found=f"{ATTEMPTS} attempts without",
         hint="use more points or another kind",
     )
@@ -173,13 +174,13 @@ def _label_share(change: Change) -> float:
     return labelled / max(int(change.kept.sum()) + len(change.added), 1)
 
 
-def _counts(change: Change, surface: Surface) -> bool:
-    """Whether the change can be measured at all, and leaves enough of the object."""
+def _counts(change: Change, surface: Surface, least: float) -> bool:
+    """Whether the change, `least` of the diagonal at least, can be measured, and leaves enough of the object."""
     total, left = len(change.kept), int(change.kept.sum())
     if left < MIN_KEPT * total or not np.isfinite(change.points).all() or not np.isfinite(change.added).all():
         return False
     moves = np.linalg.norm(change.points - surface.points, axis=1)[change.labels & change.kept]
-    return total - left >= 8 or len(change.added) >= 8 or int((moves >= MIN_CHANGE * surface.diagonal).sum()) >= 5
+    return total - left >= 8 or len(change.added) >= 8 or int((moves >= least * surface.diagonal).sum()) >= 5
 
 
 def _damaged(change: Change, points: Tensor, normals: Tensor, kind: str) -> Damaged:

@@ -17,11 +17,13 @@ from ...config import Config, within
 
 @dataclass(frozen=True)
 class Severity(Config):
-    """How strong a defect is: two positions in the kind's range, on a log scale.
+    """How strong a defect is: two positions in the kind's range, on a log scale, and the scale of that range.
 
     Attributes:
         size: in [0, 1]; 0 is the smallest extent of the kind and 1 the largest.
         depth: in [0, 1]; 0 is the subtlest displacement of the kind and 1 the strongest.
+        scale: of all extents; below 1 defects are finer. Displacements go with its square root: ours, for what is small
+            is not as shallow, or no scanner would show it.
 
     Raises:
         ConfigError: a value outside [0, 1].
@@ -29,6 +31,7 @@ class Severity(Config):
 
     size: float = within("[0, 1]", 0.5)
     depth: float = within("[0, 1]", 0.5)
+    scale: float = within("[0.05, 1]", 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +44,21 @@ class Draw:
 
     def size(self, low: float, high: float) -> float:
         """An extent in [low, high], log-uniform unless the severity fixes it, times the attempt's scale."""
-        return self._between(low, high, None if self.severity is None else self.severity.size) * self.scale
+        drawn = self._between(low, high, None if self.severity is None else self.severity.size)
+        return drawn * self.scale * self.finer
 
     def depth(self, low: float, high: float) -> float:
         """A displacement in [low, high], log-uniform unless the severity fixes it."""
+        return self.angle(low, high) * self.finer**0.5
+
+    def angle(self, low: float, high: float) -> float:
+        """A turn in [low, high], as strong as a displacement."""
         return self._between(low, high, None if self.severity is None else self.severity.depth)
+
+    @property
+    def finer(self) -> float:
+        """The severity's scale."""
+        return 1.0 if self.severity is None else self.severity.scale
 
     def uniform(self, low: float, high: float) -> float:
         return float(self.rng.uniform(low, high))

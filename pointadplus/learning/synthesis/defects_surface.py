@@ -52,7 +52,7 @@ def bending(surface: Surface, draw: Draw) -> Change | None:
     if squat and draw.chance(0.65):  # a turned limb shows more than a turned cap, which slides within itself
         return None
     ramp = min(draw.uniform(0.02, 0.1) * surface.diagonal, 0.8 * height.max())
-    angle = np.deg2rad(draw.depth(8.0, 35.0)) * draw.rng.choice([-1.0, 1.0])
+    angle = np.deg2rad(draw.angle(8.0, 35.0)) * draw.rng.choice([-1.0, 1.0])
     side, axis = tangents(direction, draw.uniform(0.0, 2 * np.pi)).T
     hinge = points[height < max(0.5 * ramp, np.quantile(height, 0.1))].mean(0)
     turn = angle * smoothstep(height, 0.0, ramp)

@@ -25,11 +25,13 @@ class PartConfig:
     Attributes:
         family: of its shape.
         points: of a scan before artefacts.
+        defects: scale of the defects, see `Severity`.
         artifacts: what the scanner does; unlike `CorpusConfig`, sides are not missing unless asked for.
     """
 
     family: str = HELD_OUT[0]
     points: int = 20_000
+    defects: float = 1.0
     artifacts: ScanArtifacts = field(default_factory=lambda: ScanArtifacts(one_sided=0.0))
 
 
@@ -74,7 +76,9 @@ class Part:
         points, normals = self._points[chosen], self._normals[chosen]
         labels = torch.zeros(len(points), dtype=torch.bool)
         if kind != "good":
-            damaged = apply_defect(points, normals, kind, generator, severity=draw_severity(generator))
+            damaged = apply_defect(
+                points, normals, kind, generator, severity=draw_severity(generator, self.config.defects)
+            )
             points, normals, labels = damaged.points, damaged.normals, damaged.labels
         artifacts = replace(self.config.artifacts, one_sided=1.0) if one_sided else self.config.artifacts
         points, normals, kept = add_scan_artifacts(points, normals, generator, artifacts)
@@ -87,7 +91,9 @@ class Part:
         points, normals = self._points, self._normals
         labels = torch.zeros(len(points), dtype=torch.bool)
         if kind != "good":
-            damaged = apply_defect(points, normals, kind, generator, severity=draw_severity(generator))
+            damaged = apply_defect(
+                points, normals, kind, generator, severity=draw_severity(generator, self.config.defects)
+            )
             points, normals, labels = damaged.points, damaged.normals, damaged.labels
         size = self.config.points
         config = ScannerConfig(tuple(float(name == scan) for name in SCANS), (size, size), len(points))
