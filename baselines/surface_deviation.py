@@ -53,9 +53,11 @@ class DeviationConfig(Config):
 
     Attributes:
         points: of each scan that are looked at; a denser one is thinned at random.
+        surface: those of a normal scan that make the surface.
         planes: nearest points of the normal surface whose tangent planes a point is measured from, by the median.
         averaged: points over which deviations are averaged, the point itself included; what stands alone, as pixels
-            do that mix two depths, counts less.
+            do that mix two depths, counts less. Of more points than `surface` they are averaged over as many times more, too,
+            and the geometric mean of both is taken: the fine stands out in the one, the faint in the other.
         normal_neighbors: points that a normal is fitted to.
         missing: surface of all normal scans that a scan lacks counts at its rim: holes, and pieces broken off.
         partial: share of that surface from which on a scan is of one side, and only what faced its eyes can be missing;
@@ -67,7 +69,8 @@ class DeviationConfig(Config):
         ConfigError: an option out of range.
     """
 
-    points: int = within("[100, 4194304]", 40_000)
+    points: int = within("[100, 4194304]", 100_000)
+    surface: int = within("[100, 4194304]", 40_000)
     planes: int = within("[1, 256]", 16)
     averaged: int = within("[1, 1024]", 24)
     normal_neighbors: int = within("[4, 256]", 24)
@@ -93,14 +96,27 @@ class _Surface(NamedTuple):
     rim: Bool[Tensor, "n"]
     certain: Bool[Tensor, "n"]
 
-    @classmethod
-    def of(cls, scans: Sequence[tuple[Tensor, Tensor]]) -> _Surface:
-        """From the points and normals of each scan."""
-        points, normals = (torch.cat(parts) for parts in zip(*scans, strict=True))
-        near = knn(points, points, AROUND + 1)[1]
-        rim = border_nodes(points, normals, near)[near].any(1)
-        certain = torch.stack([_lack(scan, points)[0] == 0 for scan, _ in scans]).all(0)
-        return cls(points, normals, point_spacing(points), rim, certain)
+
+class _Normals:
+    """The surfaces of normal scans, and what each of them has of the others'.
+
+    Args:
+        scans: points and normals of each.
+    """
+
+    def __init__(self, scans: Sequence[tuple[Tensor, Tensor]]) -> None:
+        self._points, self._normals = (torch.cat(parts) for parts in zip(*scans, strict=True))
+        self._scan = torch.cat([torch.full((len(points),), number) for number, (points, _) in enumerate(scans)])
+        near = knn(self._points, self._points, AROUND + 1)[1]
+        self._rim = border_nodes(self._points, self._normals, near)[near].any(1)
+        self._has = torch.stack([_lack(points, self._points)[0] == 0 for points, _ in scans])
+
+    def surface(self, without: int = -1) -> _Surface:
+        """Of all scans, or of all but one."""
+        rows, others = self._scan != without, torch.arange(len(self._has)) != without
+        points = self._points[rows]
+        certain = self._has[others][:, rows].all(0)
+        return _Surface(points, self._normals[rows], point_spacing(points), self._rim[rows], certain)
 
 
 class SurfaceDeviation(AnomalyDetector):
@@ -143,21 +159,24 @@ class SurfaceDeviation(AnomalyDetector):
         self._offset, self._size = clouds[0].offset, PartSize.of(clouds[0])
         clouds = [self._size.seen(cloud, "SurfaceDeviation") for cloud in clouds]
         first = self._thinned(clouds[0])
-        self._reference, self._first = Reference(first), len(first)
+        self._first = min(len(first), self.config.surface)
+        self._reference = Reference(first[: self._first])
         others = tracked(clouds[1:], "aligning", progress)
         scans = [first, *(self._posed(self._thinned(cloud)) for cloud in others)]
-        facing = [estimate_normals(points, self.config.normal_neighbors) for points in scans]
-        parts = list(zip(scans, facing, strict=True))
-        self._surface = _Surface.of(parts)
-        if len(parts) == 1:
-            parts = [(first[half::2], facing[0][half::2]) for half in (0, 1)]
-        found = []
-        for number, (points, _) in enumerate(tracked(parts, "comparing", progress)):
-            rest = _Surface.of([part for other, part in enumerate(parts) if other != number])
-            found.append(self._deviations(points, rest)[0])
-        at = torch.cat([points for points, _ in parts])
-        deviations = torch.cat(found)
-        usual = deviations[knn(at, self._surface.points, _PLACES)[1]].mean(1)
+        looked = [points[: self.config.surface] for points in scans]
+        parts = [(points, estimate_normals(points, self.config.normal_neighbors)) for points in looked]
+        known = _Normals(parts)
+        self._surface = known.surface()
+        if len(scans) == 1:
+            scans, parts = _halves(first), list(zip(*map(_halves, parts[0]), strict=True))
+            known = _Normals(parts)
+        found = [
+            self._deviations(points, known.surface(without=number))[0]
+            for number, points in enumerate(tracked(scans, "comparing", progress))
+        ]
+        at, deviations = torch.cat(scans), torch.cat(found)
+        places = max(_PLACES, _PLACES * len(at) // sum(len(points) for points, _ in parts))
+        usual = deviations[knn(at, self._surface.points, places)[1]].mean(1)
         self._usual = usual + _FLOOR * usual.median().clamp_min(1e-30)
         relative = deviations / self._usual[knn(self._surface.points, at, 1)[1][:, 0]]
         self._scale = float(relative.kthvalue(math.ceil(_CALM * len(relative))).values)
@@ -206,11 +225,16 @@ class SurfaceDeviation(AnomalyDetector):
         own = torch.maximum(heights.median(1).values, torch.where(surface.rim[index].any(1), 0.0, gap))
         if self.config.missing:
             own = torch.maximum(own, _missing(points, surface, self.config.partial))
-        away, near = knn(points, points, max(self.config.averaged, _CROWD + 1))
+        return self._averaged(own, points), index[:, 0]
+
+    def _averaged(self, own: Tensor, points: Tensor) -> Float[Tensor, "n"]:
+        few = self.config.averaged
+        many = max(few, few * len(points) // self.config.surface)
+        away, near = knn(points, points, max(many, _CROWD + 1))
         crowd = away[:, _CROWD]
         weight = (_ALONE * crowd.median() / crowd.clamp_min(1e-30)).clamp(1e-6, 1).square()
-        near = near[:, : self.config.averaged]
-        return (own[near] * weight[near]).sum(1) / weight[near].sum(1), index[:, 0]
+        fine, faint = ((own * weight)[near[:, :count]].sum(1) / weight[near[:, :count]].sum(1) for count in (few, many))
+        return fine if few == many else (fine * faint).sqrt()
 
     def _fitted(self, what: str) -> _Surface:
         if self._surface is None:
@@ -256,6 +280,10 @@ class SurfaceDeviation(AnomalyDetector):
         detector._size = PartSize(header["size"], header.get("unit"))
         detector._reference = Reference(state["points"][: header["reference"]])
         return detector
+
+
+def _halves(rows: Tensor) -> list[Tensor]:
+    return [rows[half::2] for half in (0, 1)]
 
 
 def _lack(scan: Tensor, surface: Tensor) -> tuple[Float[Tensor, "n"], Int[Tensor, "n"]]:

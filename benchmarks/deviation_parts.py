@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,10 +21,16 @@ from pointadplus.evaluation import auroc, average_precision
 from pointadplus.learning.synthesis.corpus import LabelledObject
 from pointadplus.learning.synthesis.defects import KINDS
 from pointadplus.learning.synthesis.parts import Part, PartConfig
+from pointadplus.learning.synthesis.scan import ScanArtifacts
 from pointadplus.learning.synthesis.shapes import HELD_OUT
 
 FIRST, NORMALS, HEALTHY = 201, 4, 5  # seed of the first part; scans of each
-SCANS = {"table": "table", "single": "even"}  # what is judged, and what it is compared with
+FINE = PartConfig(points=150_000, defects=0.3, artifacts=ScanArtifacts(noise=(1e-4, 4e-4), one_sided=0.0))
+SCANS = {
+    "table": ("table", "table", PartConfig()),
+    "single": ("single", "even", PartConfig()),
+    "fine": ("even", "even", FINE),
+}  # what is judged, and what it is compared with
 
 
 def scans_of(part: Part, scan: str) -> list[LabelledObject]:
@@ -40,13 +47,15 @@ def scans_of(part: Part, scan: str) -> list[LabelledObject]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", type=int, default=len(HELD_OUT))
+    parser.add_argument("--scans", default=",".join(SCANS))
     arguments = parser.parse_args()
-    parts = [Part(FIRST + number, PartConfig(family=HELD_OUT[number])) for number in range(arguments.parts)]
     print("| scans | O | P | P-AP | " + " | ".join(KINDS) + " |")
     print("| --- |" + " ---: |" * (3 + len(KINDS)))
-    for scan, base in SCANS.items():
+    for name in arguments.scans.split(","):
+        scan, base, fine = SCANS[name]
         figures, kinds = [], defaultdict(list)
-        for part in parts:
+        for number in range(arguments.parts):
+            part = Part(FIRST + number, replace(fine, family=HELD_OUT[number]))
             detector = SurfaceDeviation().fit([part.scan(number, scan=base).points for number in range(NORMALS)])
             scans = scans_of(part, scan)
             found = [detector.score(each.points) for each in scans]
@@ -59,7 +68,7 @@ def main() -> None:
                 if each.damaged:
                     kinds[each.kind].append(np.mean(totals[~damaged] < total))
         means = [*np.mean(figures, 0), *(np.mean(kinds[kind]) for kind in KINDS)]
-        print(f"| {scan} | " + " | ".join(f"{100 * value:.1f}" for value in means) + " |", flush=True)
+        print(f"| {name} | " + " | ".join(f"{100 * value:.1f}" for value in means) + " |", flush=True)
     print(f"\n{arguments.parts} parts, seed {FIRST}, {machine()}")
 
 
