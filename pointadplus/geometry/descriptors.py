@@ -16,6 +16,7 @@ from torch import Tensor
 from ..cloud import PointCloud
 from .exposure import AROUND, EXPOSURE_COLUMNS, border_nodes, describe_exposure, leaving, mean_view, oriented, towards
 from .histograms import BINS, fast_histograms, simplified_histograms
+from .local_shape import FRAME_COLUMNS, QUADRIC_COLUMNS, fit_quadrics, frame_columns, mean_radius, quadric_columns
 from .neighbors import knn
 from .normals import LocalFrames, local_frames, offsets_to
 from .sampling import UNEVEN, even_order
@@ -41,11 +42,9 @@ CHUNK = 2048
 SKETCH = 4096  # points that tell from where a scan was taken
 FALLS = 0.05  # mean cosine between the view and the way out over the border from which on a scan falls away there
 _AREA = 8  # neighbour that tells the area that a point stands for
-_FRAME = ("thickness", "planarity", "linearity", "log_size", "offset", "shift", "turn")
-_QUADRIC = ("residual", "residual_size", "roughness", "curvature", "anisotropy")
 _LOCAL = (
-    *(f"{name}_{scale}" for scale in range(len(SCALES)) for name in _FRAME),
-    *(f"{name}_{scale}" for scale in QUADRIC_SCALES for name in _QUADRIC),
+    *(f"{name}_{scale}" for scale in range(len(SCALES)) for name in FRAME_COLUMNS),
+    *(f"{name}_{scale}" for scale in QUADRIC_SCALES for name in QUADRIC_COLUMNS),
 )
 _SELF = tuple(f"self_{scale}_{rank}" for scale in range(len(HISTOGRAM_SCALES)) for rank in RANKS)
 COLUMNS = (
@@ -132,15 +131,15 @@ def describe(support: Float[Tensor, "s 3"], count: int, eye: Float[Tensor, "3"] 
         frame = local_frames(offsets)
         frames.append(frame)
         if scale in QUADRIC_SCALES:
-            quadrics.append(_quadric(offsets, frame))
+            quadrics.append(fit_quadrics(offsets, frame))
     around = knn(nodes, nodes, HISTOGRAM_SCALES[0][1])
     bulk = offsets_to(levels[WIDEST[0]], nodes, nearest[WIDEST[0]][1][:, : WIDEST[1]]).mean(1)
     normals = towards(eye, nodes, oriented(nodes, _turned_outward(frames[0].normals, bulk), around[1]))
-    bent = [_orient(quadric, frame, normals) for quadric, frame in _pairs(quadrics, frames)]
-    local = torch.cat([_frame_features(frames, normals), *bent], 1)
+    bent = [quadric_columns(quadric, frame, normals) for quadric, frame in _pairs(quadrics, frames)]
+    local = torch.cat([*(frame_columns(frame, normals) for frame in frames), *bent], 1)
     histograms = point_histograms(nodes, normals, around)
     matches = self_reference(histograms, nodes)
-    radii = [_radius(frames[scale]) for scale in QUADRIC_SCALES]
+    radii = [mean_radius(frames[scale]) for scale in QUADRIC_SCALES]
     rises = torch.stack([part[:, 0] * radius for part, radius in zip(bent, radii, strict=True)], 1)
     exposure = describe_exposure(nodes, normals, around[1], area, bent[0][:, 2] * radii[0], rises)
     columns = [local, _relative(local), *histograms, matches, matches / matches.median(0).values.clamp_min(1e-6)]
@@ -222,61 +221,6 @@ def self_reference(histograms: Sequence[Float[Tensor, "m b"]], nodes: Float[Tens
 
 def _pairs(quadrics: list[Tensor], frames: list[LocalFrames]) -> list[tuple[Tensor, LocalFrames]]:
     return [(quadric, frames[scale]) for quadric, scale in zip(quadrics, QUADRIC_SCALES, strict=True)]
-
-
-def _radius(frame: LocalFrames) -> Tensor:
-    return frame.variances[:, :2].sum(1).sqrt().clamp_min(1e-9)
-
-
-def _frame_features(frames: list[LocalFrames], normals: Tensor) -> Tensor:
-    """Seven numbers a scale: thickness, planarity, linearity, log size, offsets along and across the normal, turn."""
-    columns = []
-    for frame in frames:
-        deviation = frame.variances.sqrt()
-        radius = _radius(frame)
-        along = -(frame.mean * normals).sum(1)
-        across = (frame.mean.square().sum(1) - along.square()).clamp_min(0).sqrt()
-        columns += [
-            deviation[:, 2] / radius,
-            (deviation[:, 1] - deviation[:, 2]) / deviation[:, 0].clamp_min(1e-9),
-            1 - deviation[:, 1] / deviation[:, 0].clamp_min(1e-9),
-            radius.log(),
-            along / radius,
-            across / radius,
-            1 - (frame.normals * normals).sum(1).abs(),
-        ]
-    return torch.stack(columns, 1)
-
-
-def _quadric(offsets: Float[Tensor, "m k 3"], frame: LocalFrames) -> Float[Tensor, "m 4"]:
-    """Fit h = a + bx + cy + dx² + exy + fy² in the frame, lengths divided by its radius.
-
-    Returns (M, 4): the point's own residual, the neighbours' RMS residual, d + f and √((d − f)² + e²).
-    """
-    radius = _radius(frame)
-    local = ((offsets - frame.mean[:, None]) @ frame.axes) / radius[:, None, None]
-    own = (-frame.mean[:, None] @ frame.axes)[:, 0] / radius[:, None]
-    design, height = _monomials(local), local[..., 2]
-    gram = design.transpose(1, 2) @ design
-    gram = gram + 1e-3 * offsets.shape[1] * torch.eye(6, device=offsets.device)
-    fit = torch.linalg.solve(gram, (design.transpose(1, 2) @ height[..., None]))[..., 0]
-    residual = height - (design @ fit[..., None])[..., 0]
-    own_residual = own[:, 2] - (_monomials(own) * fit).sum(1)
-    bend, twist, sway = fit[:, 3], fit[:, 4], fit[:, 5]
-    spread = ((bend - sway).square() + twist.square()).sqrt()
-    return torch.stack([own_residual, residual.square().mean(1).sqrt(), bend + sway, spread], 1)
-
-
-def _monomials(local: Tensor) -> Tensor:
-    x, y = local[..., 0], local[..., 1]
-    return torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y], -1)
-
-
-def _orient(quadric: Tensor, frame: LocalFrames, normals: Tensor) -> Tensor:
-    """Give the two signed numbers the sign of the outward normal, and add the residual's size."""
-    sign = torch.where((frame.normals * normals).sum(1) >= 0, 1.0, -1.0)
-    residual = quadric[:, 0] * sign
-    return torch.stack([residual, residual.abs(), quadric[:, 1], quadric[:, 2] * sign, quadric[:, 3]], 1)
 
 
 def _relative(features: Tensor) -> Tensor:

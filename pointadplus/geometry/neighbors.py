@@ -10,28 +10,43 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 
+class Neighbors:
+    """An index over points, to ask for neighbours again and again.
+
+    Args:
+        support: (S, 3), S ≥ 1.
+    """
+
+    def __init__(self, support: Float[Tensor, "s 3"]) -> None:
+        # Split at midpoints, not medians: built in half the time, and searched as fast.
+        self._tree = KDTree(support.detach().cpu().numpy(), balanced_tree=False, compact_nodes=False)
+        self._kind = support.dtype, support.device
+
+    def nearest(self, queries: Float[Tensor, "q 3"], k: int) -> tuple[Float[Tensor, "q k"], Int[Tensor, "q k"]]:
+        """The k nearest points of each query, nearest first; a query that is one of the points finds itself.
+
+        When there are fewer than k points, the last neighbour is repeated.
+
+        Returns:
+            distances (Q, k) float32 in the unit of the points, indices (Q, k) int64.
+        """
+        found = min(k, self._tree.n)
+        ranks: Any = range(1, found + 1)  # SciPy's stubs know k as an int; a sequence keeps the axis where k = 1
+        distance, index = self._tree.query(queries.detach().cpu().numpy(), k=ranks, workers=-1)
+        dtype, device = self._kind
+        distances, indices = torch.from_numpy(distance).to(dtype).to(device), torch.from_numpy(index).to(device)
+        if found < k:
+            pad = (-1, k - found)
+            distances = torch.cat([distances, distances[:, -1:].expand(pad)], 1)
+            indices = torch.cat([indices, indices[:, -1:].expand(pad)], 1)
+        return distances, indices
+
+
 def knn(
     support: Float[Tensor, "s 3"], queries: Float[Tensor, "q 3"], k: int
 ) -> tuple[Float[Tensor, "q k"], Int[Tensor, "q k"]]:
-    """The k nearest support points of each query, nearest first; a query that is a support point finds itself.
-
-    When the support holds fewer than k points, the last neighbour is repeated.
-
-    Returns:
-        distances (Q, k) float32 in the unit of the points, indices (Q, k) int64 into `support`.
-    """
-    found = min(k, len(support))
-    # Split at midpoints, not medians: built in half the time, and searched as fast.
-    tree = KDTree(support.detach().cpu().numpy(), balanced_tree=False, compact_nodes=False)
-    ranks: Any = range(1, found + 1)  # SciPy's stubs know k as an int; a sequence keeps the axis where k = 1
-    distance, index = tree.query(queries.detach().cpu().numpy(), k=ranks, workers=-1)
-    distances = torch.from_numpy(distance).to(support.dtype).to(support.device)
-    indices = torch.from_numpy(index).to(support.device)
-    if found < k:
-        pad = (-1, k - found)
-        distances = torch.cat([distances, distances[:, -1:].expand(pad)], 1)
-        indices = torch.cat([indices, indices[:, -1:].expand(pad)], 1)
-    return distances, indices
+    """The k nearest support points of each query, as `Neighbors.nearest` finds them; asked but once."""
+    return Neighbors(support).nearest(queries, k)
 
 
 def interpolate(
