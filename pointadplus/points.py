@@ -119,6 +119,8 @@ def _crowded(sample: np.ndarray) -> np.ndarray:
 
 def _frequent(crowded: np.ndarray) -> np.ndarray:
     """Rows, each once, that stand there several times; the most frequent first."""
+    if not len(crowded):
+        return crowded
     rows, counts = np.unique(crowded[np.isfinite(crowded).all(1)], axis=0, return_counts=True)
     return rows[np.argsort(-counts)][: int((counts > _OFTEN).sum())]
 

@@ -32,8 +32,10 @@ def read_las(data: bytes) -> RawCloud:
         raise CloudReadError("LAS needs the package laspy[lazrs]", hint=install_command("scanners")) from error
     check_bytes(227, len(data), "LAS header")
     check_bytes(54 * int.from_bytes(data[100:104], "little"), len(data), "LAS header")  # its records, one after another
+    layers = laspy.DecompressionSelection
+    wanted = layers.XY_RETURNS_CHANNEL | layers.Z | layers.FLAGS | layers.RGB
     try:
-        with laspy.LasReader(io.BytesIO(data), read_evlrs=False) as reader:
+        with laspy.LasReader(io.BytesIO(data), read_evlrs=False, decompression_selection=wanted) as reader:
             header: Any = reader.header
             start, size = header.offset_to_point_data, header.point_count * header.point_format.size
             if header.are_points_compressed:
@@ -48,7 +50,9 @@ def read_las(data: bytes) -> RawCloud:
         raise CloudReadError("the LAZ is damaged", found=str(error)[:200], hint="copy the file again") from error
     if len(rows) != header.point_count:
         raise CloudReadError("the LAS is truncated", expected=f"{header.point_count} points", found=len(rows))
-    points = np.stack([rows[axis] for axis in "XYZ"], axis=1) * header.scales + header.offsets
+    points = np.empty((len(rows), 3))
+    for axis, scale, offset, column in zip("XYZ", header.scales, header.offsets, points.T, strict=True):
+        np.add(rows[axis] * scale, offset, out=column)
     points[np.asarray(rows["withheld"], bool)] = np.nan
     names = set(rows.point_format.dimension_names)
     colors = np.stack([rows[c] for c in ("red", "green", "blue")], axis=1) if "red" in names else None
