@@ -15,7 +15,7 @@ from .formats import kernels
 from .table_head import LONGEST_HEAD, Head, find_table
 
 _COMPILED = 1 << 20  # bytes from which on Numba is worth the part of a second that loading it takes
-_PART, _THREADS = 1 << 21, 4  # bytes that a thread is worth, and threads at most
+_PART, _THREADS = 1 << 20, 4  # bytes that a thread is worth, and threads at most
 
 
 def quick_rows(data: bytes | memoryview, named: bool) -> tuple[Head, np.ndarray] | None:
