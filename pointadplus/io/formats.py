@@ -6,7 +6,6 @@ Readers take bytes, touch no file, and may raise any `Exception` on malformed da
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -194,13 +193,3 @@ def counted(tokens: Sequence[str]) -> list[int]:
     if len(tokens) <= sides:
         raise CloudReadError("a polygon is cut short", expected=f"{sides} corners", found=len(tokens) - 1)
     return [int(token) for token in tokens[1 : sides + 1]]
-
-
-def text_table(text: str, rows: int | None = None, delimiter: str | None = None) -> np.ndarray:
-    """(rows, C) float64 from lines of numbers; every line must have as many columns as the first."""
-    if not text.strip():
-        raise CloudReadError("the file has no rows", expected="lines of numbers", found="none")
-    table = np.loadtxt(io.StringIO(text), delimiter=delimiter, comments=None, ndmin=2)
-    if rows is not None and len(table) != rows:
-        raise CloudReadError("rows do not fit the header", expected=f"{rows} rows", found=f"{len(table)} rows")
-    return table

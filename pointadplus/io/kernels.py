@@ -23,6 +23,7 @@ _RESTS = np.array([float(10**k - int(float(10**k))) for k in range(61)])
 _DIGITS, _EXACT, _LARGEST = 19, 1 << 53, 22
 _SPLIT = 134217729.0  # 2²⁷ + 1
 _ERROR = 2.0**-97  # of a product or quotient of two doubles each, relative to it, and then some
+_STEP = 4096  # bytes in which lines are counted at once
 _LF, _CR, _TAB, _SPACE, _PLUS, _MINUS, _ZERO, _LOWER = 10, 13, 9, 32, 43, 45, 48, 32
 
 
@@ -38,6 +39,22 @@ def count_lines(data: Bytes) -> int:
     for byte in data:
         count += byte == _LF
     return count
+
+
+@_compiled
+def after_lines(data: Bytes, count: int) -> int:
+    """Where the line behind so many line feeds begins; the end where there are fewer."""
+    start = 0
+    while start < len(data):
+        lines = count_lines(data[start : start + _STEP])
+        if lines >= count:
+            break
+        count -= lines
+        start += _STEP
+    while count > 0 and start < len(data):
+        count -= data[start] == _LF
+        start += 1
+    return min(start, len(data))
 
 
 @_compiled
@@ -68,13 +85,14 @@ def _scaled(mantissa: np.uint64, power: int) -> float:
 
 
 @_compiled
-def parse(data: Bytes, mark: int, decimal: int, out: NDArray[np.float64]) -> int:
+def parse(data: Bytes, mark: int, decimal: int, fortran: bool, out: NDArray[np.float64]) -> int:
     """Fill the rows of `out`, (lines, C), with numbers; how many rows there are, or −1 where one is not plain.
 
     Args:
         data: whole lines, the last one ended, too: no loop within a line has to look for the end.
         mark: between cells, which may have spaces around them; a space stands for any spaces and tabs.
         decimal: the decimal mark.
+        fortran: exponents may stand behind a d, too.
     """
     width, end, spaced = out.shape[1], len(data), mark == _SPACE
     also = _TAB if spaced else _SPACE
@@ -137,7 +155,7 @@ def parse(data: Bytes, mark: int, decimal: int, out: NDArray[np.float64]) -> int
             value = np.nan
         else:
             byte = _at(data, i) | _LOWER
-            if byte == 101 or byte == 100:  # e, or Fortran's d
+            if byte == 101 or (fortran and byte == 100):
                 i += 1
                 down = _at(data, i) == _MINUS
                 if down or _at(data, i) == _PLUS:
