@@ -50,12 +50,27 @@ def write_scan(path: Path, points: NDArray) -> None:
     by_open3d(compressed=True)(path, np.stack([x, y, heights], -1).reshape(-1, 3))
 
 
+PLY_HEAD = "ply\nformat ascii 1.0\nelement vertex {}\n" + "".join(f"property double {axis}\n" for axis in "xyz")
+PLY_HEAD += "end_header\n"
+
+
+def write_ascii_ply(path: Path, points: NDArray) -> None:
+    table(" ", PLY_HEAD.format(len(points)))(path, points)
+
+
 # Kind, extension, how it is written, and the others with the factor that is wanted.
 CASES: list[tuple[str, str, Write, dict[str, tuple[Read, float | None]]]] = [
     ("PLY, binary, double", ".ply", by_open3d(), {"Open3D": (from_open3d, 2)}),
     ("PLY, binary, float", ".ply", own, {"Open3D": (from_open3d, 2)}),
     ("PCD, binary, float", ".pcd", by_open3d(), {"Open3D": (from_open3d, 2)}),
     ("PCD, compressed", ".pcd", write_scan, {"Open3D": (from_open3d, None)}),
+    ("PLY, ASCII", ".ply", write_ascii_ply, {
+        "loadtxt": (loadtxt(skiprows=PLY_HEAD.count("\n")), 3),
+        "pandas": (pandas_reader(sep=" ", skiprows=PLY_HEAD.count("\n")), 1),
+    }),
+    ("PCD, ASCII", ".pcd", by_open3d(write_ascii=True), {
+        "loadtxt": (loadtxt(skiprows=11), 3), "pandas": (pandas_reader(sep=" ", skiprows=11), 1),
+    }),
     ("XYZ", ".xyz", table(" "), {"loadtxt": (loadtxt(), 3), "pandas": (pandas_reader(sep=" "), 1)}),
     ("CSV", ".csv", table(",", "x,y,z\n"), {
         "loadtxt": (loadtxt(delimiter=",", skiprows=1), 3), "pandas": (pandas_reader(skiprows=1), 1),
