@@ -1,10 +1,10 @@
 """Mutated scans through the readers: each gives a cloud or a typed error, soon, and in little memory.
 
-A child process reads, so that a crash is seen and passed over. Memory is the peak of the resident set over a read, as
-the kernel counts it (Linux). Texts and packed PCDs are small, but for one kind of each; so that the compiled readers of
-large ones get their share, every other file is read as if it were large. Ends with exit code 1 where a file crashed the reader, raised what is not the package's,
-took more than two seconds (thirty where a process of its own converts), or more memory than four times its size and
-64 MB.
+A child process reads, so that a crash is seen and passed over. Files are small, but for one text and one packed PCD; so
+that the compiled readers of large ones get their share, every other file is read as if it were large. Memory is the
+peak of the resident set over a read, as the kernel counts it (Linux). Ends with exit code 1 where a file crashed the
+reader, raised what is not the package's, took more than two seconds (thirty where a process of its own converts), or
+more memory than four times its size and 64 MB.
 
 python benchmarks/mutated_files.py --files 40000 --seed 0
 """

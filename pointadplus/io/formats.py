@@ -6,6 +6,7 @@ Readers take bytes, touch no file, and may raise any `Exception` on malformed da
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -193,3 +194,14 @@ def counted(tokens: Sequence[str]) -> list[int]:
     if len(tokens) <= sides:
         raise CloudReadError("a polygon is cut short", expected=f"{sides} corners", found=len(tokens) - 1)
     return [int(token) for token in tokens[1 : sides + 1]]
+
+
+def ascii_stream(data: bytes) -> io.BytesIO:
+    """The bytes of an ASCII text, to be read line by line.
+
+    Raises:
+        UnicodeDecodeError: one of them is none; the place is told.
+    """
+    if not data.isascii():
+        data.decode("ascii")
+    return io.BytesIO(data)

@@ -149,7 +149,12 @@ def parse(data: Bytes, mark: int, decimal: int, fortran: bool, out: NDArray[np.f
             if digits > _DIGITS:
                 return -1
         if digits == 0:
-            if i != begin or _at(data, i) | _LOWER != 110 or _at(data, i + 1) | _LOWER != 97 or _at(data, i + 2) | _LOWER != 110:
+            if (
+                i != begin
+                or _at(data, i) | _LOWER != 110
+                or _at(data, i + 1) | _LOWER != 97
+                or _at(data, i + 2) | _LOWER != 110
+            ):
                 return -1
             i += 3
             value = np.nan

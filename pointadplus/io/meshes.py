@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from ..errors import CloudReadError
-from .formats import RawCloud, check_bytes, counted, fan, most_inflated, unit_colors, whole_number
+from .formats import RawCloud, ascii_stream, check_bytes, counted, fan, most_inflated, unit_colors, whole_number
 from .objects import from_trimesh
 from .quantised import dequantised
 from .table_fast import quick_table, quick_triangles, sections, text_table
@@ -22,7 +22,7 @@ _COLORED = re.compile(rb"^(v(?:[ \t]+[^\s#]+){3})((?:[ \t]+[\d.eE+-]+){3})[ \t]*
 
 def read_off(data: bytes) -> RawCloud:
     """OFF, COFF and NOFF: vertices, then polygons. Trimesh would not notice that the last polygons are missing."""
-    stream = io.BytesIO(data)
+    stream = ascii_stream(data)
     texts = (text for line in stream if (text := line.decode("ascii").split("#")[0].strip()))
     first = next(texts, "").split() or [""]
     if first[0] not in ("OFF", "COFF", "NOFF"):

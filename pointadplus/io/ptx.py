@@ -7,7 +7,7 @@ import io
 import numpy as np
 
 from ..errors import CloudReadError
-from .formats import RawCloud, check_bytes, chosen, joined, unit_colors, whole_number
+from .formats import RawCloud, ascii_stream, check_bytes, chosen, joined, unit_colors, whole_number
 from .table_fast import quick_table, sections
 
 
@@ -18,7 +18,7 @@ def read_ptx(data: bytes, number: int | None = None) -> RawCloud:
     multiplies row vectors, so that its last row moves. Then come the points, x y z intensity [r g b], one column of the
     scan after another: the grid's H are columns, and the order of the file is kept. (0, 0, 0) is no return.
     """
-    stream = io.BytesIO(data)
+    stream = ascii_stream(data)
     scans, eyes = [], []
     while line := _next_line(stream):
         columns, rows = whole_number(line, "columns"), whole_number(_next_line(stream), "rows")
@@ -37,7 +37,7 @@ def read_ptx(data: bytes, number: int | None = None) -> RawCloud:
 
 def read_pts(data: bytes) -> RawCloud:
     """PTS: blocks of a line with their count and then x y z, with intensity, r g b or both after them."""
-    stream = io.BytesIO(data)
+    stream = ascii_stream(data)
     tables = []
     while line := _next_line(stream):
         tables.append(_table(stream, whole_number(line, "a count of points"), (3, 4, 6, 7)))

@@ -45,8 +45,10 @@ TEXTS = {
         ply(ROWS), ply(ROWS.rstrip()), ply(ROWS.replace("\n", "\r\n")), ply(ROWS.replace(" ", "\t")), ply("\n" + ROWS),
         ply(ROWS, properties=XYZ.replace("double", "float")), ply(COLORED, properties=XYZ + RGB), ply(ROWS, TRIANGLES),
         ply(ROWS, "3 0 1 2 9\n3 2 1 3 9\n"), ply(ROWS, "4 0 1 2 3\n4 3 2 1 0\n"), ply(ROWS, "3 0 1 2\n4 0 1 2 3\n"),
-        ply(ROWS + "\n", TRIANGLES), ply(ROWS, "3 0 1\n3 2 1\n"), ply(ROWS, "3 0 1 2.0\n3 2 1 3\n"), ply(ROWS, "3 0 1 -1\n"),
-        ply(ROWS, count=5), ply(ROWS, count=3), ply(ROWS, count=0), ply(ROWS, properties=XYZ + RGB), ply(ROWS + "x y z\n"),
+        ply(ROWS + "\n", TRIANGLES), ply(ROWS, "3 0 1\n3 2 1\n"), ply(ROWS, "3 0 1 2.0\n3 2 1 3\n"),
+        ply(ROWS, "3 0 1 -1\n"),
+        ply(ROWS, count=5), ply(ROWS, count=3), ply(ROWS, count=0), ply(ROWS, properties=XYZ + RGB),
+        ply(ROWS + "x y z\n"),
         ply(ROWS.replace("5e-1", "5d-1")), ply(ROWS.replace("5e-1", "½")), ply(ROWS.replace("5e-1", "#")), ply(""),
         ply(ROWS, TRIANGLES, count=5), ply(ROWS, TRIANGLES, count=3), ply(ROWS, TRIANGLES[:-2]),
     ],
@@ -57,18 +59,20 @@ TEXTS = {
     ],
     "pts": [
         "4\n" + ROWS, "4\n" + COLORED, "4\n" + SCANNED + "4\n" + SCANNED, "2\n1 2 3\n4 5 6\n4\n" + ROWS, "3\n" + ROWS,
-        "5\n" + ROWS, "\n4\n\n" + ROWS + "\n", "4\r\n" + ROWS.replace("\n", "\r\n"), "4\n" + ROWS.replace("5e-1", "1d1"),
-        "4\n" + ROWS.replace("5e-1", "é"),
+        "5\n" + ROWS, "\n4\n\n" + ROWS + "\n", "4\r\n" + ROWS.replace("\n", "\r\n"),
+        "4\n" + ROWS.replace("5e-1", "1d1"), "4\n" + ROWS.replace("5e-1", "é"),
     ],
     "ptx": [
         ptx(SCANNED), ptx(SCANNED.replace("1 2 3", "0 0 0")), ptx(SCANNED) + ptx(SCANNED), ptx(SCANNED, 3),
-        ptx(SCANNED, 1), ptx(SCANNED.replace("\n", "\n\n")), ptx(SCANNED) + "\n", ptx(COLORED.replace(" 255", " 1 255")),
+        ptx(SCANNED, 1), ptx(SCANNED.replace("\n", "\n\n")), ptx(SCANNED) + "\n",
+        ptx(COLORED.replace(" 255", " 1 255")),
     ],
     "off": [
         f"OFF\n4 2 0\n{ROWS}{TRIANGLES}", f"OFF 4 2 0\n{ROWS}{TRIANGLES}", f"OFF\n# a box\n4 2 0\n{ROWS}{TRIANGLES}",
         f"OFF\n4 2 0\n{ROWS}# faces\n{TRIANGLES}", f"COFF\n4 2 0\n{COLORED}{TRIANGLES}", f"OFF\n4 0 0\n{ROWS}",
-        f"NOFF\n4 2 0\n{COLORED}{TRIANGLES}", f"OFF\n4 2 0\n{ROWS}4 0 1 2 3\n3 0 1 2\n", f"OFF\n4 3 0\n{ROWS}{TRIANGLES}",
-        f"OFF\n4 1 0\n{ROWS}{TRIANGLES}", f"OFF\n3 2 0\n{ROWS}{TRIANGLES}", f"OFF\n4 0 0\n{ROWS}\n{TRIANGLES}", "OFF\n",
+        f"NOFF\n4 2 0\n{COLORED}{TRIANGLES}", f"OFF\n4 2 0\n{ROWS}4 0 1 2 3\n3 0 1 2\n",
+        f"OFF\n4 3 0\n{ROWS}{TRIANGLES}", f"OFF\n4 1 0\n{ROWS}{TRIANGLES}", f"OFF\n3 2 0\n{ROWS}{TRIANGLES}",
+        f"OFF\n4 0 0\n{ROWS}\n{TRIANGLES}", "OFF\n",
     ],
 }  # fmt: skip
 
