@@ -334,9 +334,9 @@ def main() -> None:
         print(f"| {suffix} | {' | '.join(str(counts[kind]) for kind in OUTCOMES)} |")
     slowest, largest = (max(column) for column in list(zip(*found, strict=True))[2:])
     print(f"\nThe slowest read took {slowest:.2f} s, the largest {largest / 2**20:.0f} MB.")
-    print(
-        f"`python benchmarks/mutated_files.py --files {arguments.files} --seed {arguments.seed}`, {platform.platform()}"
-    )
+    told = f" --formats {' '.join(arguments.formats)}" if arguments.formats else ""
+    print(f"`python benchmarks/mutated_files.py --files {arguments.files} --seed {arguments.seed}{told}`,")
+    print(platform.platform())
     if any(table["all"][kind] for kind in OUTCOMES[2:]):
         raise SystemExit(1)
 

@@ -18,7 +18,8 @@ from .formats import kernels
 from .table_head import LINES_OF_HEAD, LONGEST_HEAD, Head, find_table
 
 _COMPILED = 1 << 20  # bytes from which on Numba is worth the part of a second that loading it takes
-_PART, _THREADS = 1 << 20, 4  # bytes that a thread is worth, and threads at most
+_PART, _PARTS = 1 << 20, 32  # bytes that are worth a task of their own, and tasks at most
+_THREADS = 4  # at most; tasks are more, so that a thread that is held up does not hold up all
 _USUAL_HEAD = 1 << 16  # bytes that hold as many lines as are looked at, as a rule
 
 
@@ -101,10 +102,10 @@ def _parsed(kernel: Any, data: np.ndarray, width: int, dialect: Dialect, fortran
     if data[-1] != ord("\n"):
         data = np.append(data, np.uint8(ord("\n")))
     mark, decimal = ord(dialect.mark), ord(dialect.decimal)
-    threads = max(1, min(_THREADS, len(data) // _PART, _processors()))
-    cuts = [0, *(_next_line(data, len(data) * number // threads) for number in range(1, threads)), len(data)]
+    tasks = max(1, min(_PARTS, len(data) // _PART))
+    cuts = [0, *(_next_line(data, len(data) * number // tasks) for number in range(1, tasks)), len(data)]
     parts = [data[start:end] for start, end in pairwise(cuts)]
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(min(_THREADS, tasks, _processors())) as pool:
         counts = pool.map(kernel.count_lines, parts)
         most = (len(part) // (2 * width) + 1 for part in parts)  # a cell and what ends it take two bytes at least
         lines = np.cumsum([0, *map(min, counts, most)])
