@@ -1,7 +1,8 @@
 """`read_cloud`, with all its checks, beside the bare readers of the field: seconds side by side, memory of a long text.
 
-Readers take turns over one file, and the median of each counts; a first turn, in which libraries load and compile, does
-not. Files are made here. "wanted" is how many times as fast as the other reader `read_cloud` is to be, at least.
+Readers take turns over one file, the more of them the smaller it is, and the median of each counts; a first turn, in
+which libraries load and compile, does not. Files are made here. "wanted" is how many times as fast as the other reader
+`read_cloud` is to be, at least.
 
 python benchmarks/reading_speed.py --points 100000 1000000 --text 5000000 --seed 0
 """
@@ -50,12 +51,27 @@ def write_scan(path: Path, points: NDArray) -> None:
     by_open3d(compressed=True)(path, np.stack([x, y, heights], -1).reshape(-1, 3))
 
 
+PLY_HEAD = "ply\nformat ascii 1.0\nelement vertex {}\n" + "".join(f"property double {axis}\n" for axis in "xyz")
+PLY_HEAD += "end_header\n"
+
+
+def write_ascii_ply(path: Path, points: NDArray) -> None:
+    table(" ", PLY_HEAD.format(len(points)))(path, points)
+
+
 # Kind, extension, how it is written, and the others with the factor that is wanted.
 CASES: list[tuple[str, str, Write, dict[str, tuple[Read, float | None]]]] = [
     ("PLY, binary, double", ".ply", by_open3d(), {"Open3D": (from_open3d, 2)}),
     ("PLY, binary, float", ".ply", own, {"Open3D": (from_open3d, 2)}),
     ("PCD, binary, float", ".pcd", by_open3d(), {"Open3D": (from_open3d, 2)}),
     ("PCD, compressed", ".pcd", write_scan, {"Open3D": (from_open3d, None)}),
+    ("PLY, ASCII", ".ply", write_ascii_ply, {
+        "loadtxt": (loadtxt(skiprows=PLY_HEAD.count("\n")), 3),
+        "pandas": (pandas_reader(sep=" ", skiprows=PLY_HEAD.count("\n")), 1),
+    }),
+    ("PCD, ASCII", ".pcd", by_open3d(write_ascii=True), {
+        "loadtxt": (loadtxt(skiprows=11), 3), "pandas": (pandas_reader(sep=" ", skiprows=11), 1),
+    }),
     ("XYZ", ".xyz", table(" "), {"loadtxt": (loadtxt(), 3), "pandas": (pandas_reader(sep=" "), 1)}),
     ("CSV", ".csv", table(",", "x,y,z\n"), {
         "loadtxt": (loadtxt(delimiter=",", skiprows=1), 3), "pandas": (pandas_reader(skiprows=1), 1),
@@ -98,7 +114,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--text", type=int, default=5_000_000, help="points of the text whose memory is measured")
-    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument(
+        "--runs", type=int, default=9, help="turns over a million points; ten times as many over 100,000"
+    )
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
@@ -110,7 +128,8 @@ def main() -> None:
             for kind, suffix, write, others in CASES:
                 path = Path(folder) / f"file{suffix}"
                 write(path, points)
-                mine, *theirs = medians(path, [read_cloud, *(read for read, _ in others.values())], arguments.runs)  # pyright: ignore[reportArgumentType]
+                readers = [read_cloud, *(read for read, _ in others.values())]
+                mine, *theirs = medians(path, readers, arguments.runs * max(1, 1_000_000 // count))  # pyright: ignore[reportArgumentType]
                 for (name, (_, wanted)), taken in zip(others.items(), theirs, strict=True):
                     told = "–" if wanted is None else f"{wanted:.2g}"
                     print(f"| {kind} | {count:,} | {mine:.4f} | {name} | {taken:.4f} | {taken / mine:.2f} | {told} |")
@@ -120,9 +139,9 @@ def main() -> None:
         table(",")(path, rng.uniform(-0.05, 0.05, (arguments.text, 3)).round(6) + PLACE)
         first, most = memory(path)
         print(f"\nA CSV of {arguments.text:,} points: {most:.0f} MB at most, {first:.0f} MB of them the libraries.")
-    sizes, load = " ".join(map(str, arguments.points)), os.getloadavg()[0]
-    print(f"`python benchmarks/reading_speed.py --points {sizes} --text {arguments.text} --seed {arguments.seed}`,")
-    print(f"{machine()}, load {load:.1f} at the end")
+    options = " ".join(f"--{name} {getattr(arguments, name)}" for name in ("text", "runs", "seed"))
+    print(f"`python benchmarks/reading_speed.py --points {' '.join(map(str, arguments.points))} {options}`,")
+    print(f"{machine()}, load {os.getloadavg()[0]:.1f} at the end")
 
 
 if __name__ == "__main__":

@@ -17,12 +17,14 @@ SHARE, LEAST = 0.01, 50  # of the rows that hold one value: more are no surface
 SENTINELS = (9999.0, 99999.0, 32767.0, 32768.0)  # and whatever is 10⁹ or beyond, of either sign
 _HUGE = 1e9
 _SAMPLE = 4000  # rows among which a value that a mass of rows holds shows itself
+_OFTEN = _SAMPLE * SHARE / 4  # of them, that hold such a value at least
 _SENSE = 0.97  # of a grid's cells that turn the same way, seen from its eye: noise along the rays changes none
 _BETWEEN = 0.05  # of the sample; a far height has all but a hundredth of the others on one side
 _FAR = 3.0  # times the range of the other heights
 FAR = 16.0  # sizes from the origin beyond which float32 would round by more than a millionth of the cloud's size
 _PLACED = 10_000  # rows that tell a cloud's place and size, a few stray ones aside
 _WIDE = 100  # points of a row, from which on a batch can be told from a grid
+_BLOCK = 8192  # points that are moved at once: what is between stays in the processor's cache
 
 
 def check_grid(points: np.ndarray, where: str) -> None:
@@ -78,7 +80,8 @@ def without_no_returns(points: np.ndarray, organised: bool) -> tuple[np.ndarray,
         return f"{len(rows):,} of {len(points):,} rows hold {what}"
 
     sample = points[np.random.default_rng(0).integers(0, len(points), _SAMPLE)]
-    for value in _frequent(sample, np.zeros((1, 3))):
+    crowded = _crowded(sample)  # few, as a rule; to sort whole rows takes long
+    for value in np.unique(np.concatenate([_frequent(crowded), np.zeros((1, 3), sample.dtype)]), axis=0):
         rows = np.flatnonzero(points[:, 0] == value[0])  # few, as a rule; along rows a search is ten times as slow
         rows = rows[(points[rows] == value).all(1)]
         what = f"one point, ({', '.join(f'{number:g}' for number in value)})"
@@ -88,7 +91,7 @@ def without_no_returns(points: np.ndarray, organised: bool) -> tuple[np.ndarray,
         elif not value.any() and 1 < len(rows) <= limit:
             notes.append(f"{told(rows, what)}: kept")
     with np.errstate(invalid="ignore", over="ignore"):
-        for (height,) in _frequent(sample[:, 2:]):
+        for (height,) in _frequent(crowded[:, 2:]):
             known = abs(height) in SENTINELS or abs(height) >= _HUGE
             if not (organised or known) or (height and _is_between(sample[:, 2], float(height))):
                 continue
@@ -107,14 +110,19 @@ def without_no_returns(points: np.ndarray, organised: bool) -> tuple[np.ndarray,
     return points, tuple(notes)
 
 
-def _frequent(sample: np.ndarray, always: np.ndarray | None = None) -> np.ndarray:
-    """Rows that stand in a sample of `_SAMPLE` several times, as a hundredth of all surely does; and some others."""
-    often = _SAMPLE * SHARE / 4
-    values, counts = np.unique(sample[:, -1], return_counts=True)
-    sample = sample[np.isin(sample[:, -1], values[counts > often])]  # few, as a rule; to sort rows takes long
-    rows, counts = np.unique(sample[np.isfinite(sample).all(1)], axis=0, return_counts=True)
-    found = rows[np.argsort(-counts)][: int((counts > often).sum())]
-    return found if always is None else np.unique(np.concatenate([found, always.astype(found.dtype)]), axis=0)
+def _crowded(sample: np.ndarray) -> np.ndarray:
+    """Rows of a sample whose height stands in it several times, as one of a hundredth of all rows surely does."""
+    values, counts = np.unique(sample[:, 2], return_counts=True)
+    often = values[counts > _OFTEN]
+    return sample[np.isin(sample[:, 2], often)] if len(often) else sample[:0]
+
+
+def _frequent(crowded: np.ndarray) -> np.ndarray:
+    """Rows, each once, that stand there several times; the most frequent first."""
+    if not len(crowded):
+        return crowded
+    rows, counts = np.unique(crowded[np.isfinite(crowded).all(1)], axis=0, return_counts=True)
+    return rows[np.argsort(-counts)][: int((counts > _OFTEN).sum())]
 
 
 def _is_between(heights: np.ndarray, height: float) -> bool:
@@ -254,13 +262,18 @@ def near_the_origin(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not offset.any():
         return points.astype(np.float32), offset
     digits = math.floor(-math.log10(4 * np.spacing(np.abs(offset).max())))
-    shifted = points - offset
-    return np.round(shifted, digits, out=shifted).astype(np.float32), offset
+    near, offsets = np.empty(points.shape, np.float32), np.tile(offset, (_BLOCK, 1))  # one row would be spread slowly
+    for start in range(0, len(points), _BLOCK):
+        block = points[start : start + _BLOCK]
+        shifted = block - offsets[: len(block)]
+        near[start : start + _BLOCK] = np.round(shifted, digits, out=shifted)
+    return near, offset
 
 
 def _far_offset(points: np.ndarray) -> np.ndarray:
     some = points[:: max(1, len(points) // _PLACED)].astype(np.float64)
-    some = some[np.isfinite(some).all(1)]
+    if not np.isfinite(some).all():
+        some = some[np.isfinite(some).all(1)]
     if not len(some):
         return np.zeros(3)
     few = np.sort(some[::10], axis=0)

@@ -196,11 +196,12 @@ def counted(tokens: Sequence[str]) -> list[int]:
     return [int(token) for token in tokens[1 : sides + 1]]
 
 
-def text_table(text: str, rows: int | None = None, delimiter: str | None = None) -> np.ndarray:
-    """(rows, C) float64 from lines of numbers; every line must have as many columns as the first."""
-    if not text.strip():
-        raise CloudReadError("the file has no rows", expected="lines of numbers", found="none")
-    table = np.loadtxt(io.StringIO(text), delimiter=delimiter, comments=None, ndmin=2)
-    if rows is not None and len(table) != rows:
-        raise CloudReadError("rows do not fit the header", expected=f"{rows} rows", found=f"{len(table)} rows")
-    return table
+def ascii_stream(data: bytes) -> io.BytesIO:
+    """The bytes of an ASCII text, to be read line by line.
+
+    Raises:
+        UnicodeDecodeError: one of them is none; the place is told.
+    """
+    if not data.isascii():
+        data.decode("ascii")
+    return io.BytesIO(data)

@@ -23,6 +23,7 @@ _RESTS = np.array([float(10**k - int(float(10**k))) for k in range(61)])
 _DIGITS, _EXACT, _LARGEST = 19, 1 << 53, 22
 _SPLIT = 134217729.0  # 2²⁷ + 1
 _ERROR = 2.0**-97  # of a product or quotient of two doubles each, relative to it, and then some
+_STEP = 4096  # bytes in which lines are counted at once
 _LF, _CR, _TAB, _SPACE, _PLUS, _MINUS, _ZERO, _LOWER = 10, 13, 9, 32, 43, 45, 48, 32
 
 
@@ -38,6 +39,28 @@ def count_lines(data: Bytes) -> int:
     for byte in data:
         count += byte == _LF
     return count
+
+
+@_compiled
+def after_lines(data: Bytes, count: int) -> int:
+    """Where the line behind so many line feeds begins; the end where there are fewer."""
+    start = 0
+    while start < len(data):
+        lines = count_lines(data[start : start + _STEP])
+        if lines >= count:
+            break
+        count -= lines
+        start += _STEP
+    while count > 0 and start < len(data):
+        count -= data[start] == _LF
+        start += 1
+    return min(start, len(data))
+
+
+@_compiled
+def _at(data: Bytes, i: int) -> np.uint8:
+    """`data[i]`, i not negative: of a signed number Numba would look each time, which takes a quarter of all."""
+    return data[np.uint64(i)]
 
 
 @_compiled
@@ -62,25 +85,26 @@ def _scaled(mantissa: np.uint64, power: int) -> float:
 
 
 @_compiled
-def parse(data: Bytes, mark: int, decimal: int, out: NDArray[np.float64]) -> int:
+def parse(data: Bytes, mark: int, decimal: int, fortran: bool, out: NDArray[np.float64]) -> int:
     """Fill the rows of `out`, (lines, C), with numbers; how many rows there are, or −1 where one is not plain.
 
     Args:
         data: whole lines, the last one ended, too: no loop within a line has to look for the end.
         mark: between cells, which may have spaces around them; a space stands for any spaces and tabs.
         decimal: the decimal mark.
+        fortran: exponents may stand behind a d, too.
     """
     width, end, spaced = out.shape[1], len(data), mark == _SPACE
     also = _TAB if spaced else _SPACE
     i, row, column = 0, 0, 0
     while i < end:
-        byte = data[i]
+        byte = _at(data, i)
         while byte == _SPACE or byte == also:  # noqa: SIM109 - a tuple is compiled to slower code
             i += 1
-            byte = data[i]
-        if byte == _CR and data[i + 1] == _LF:
+            byte = _at(data, i)
+        if byte == _CR and _at(data, i + 1) == _LF:
             i += 1
-            byte = data[i]
+            byte = _at(data, i)
         if byte == _LF:
             if column == width:
                 row, column = row + 1, 0
@@ -94,51 +118,56 @@ def parse(data: Bytes, mark: int, decimal: int, out: NDArray[np.float64]) -> int
             if byte != mark:
                 return -1
             i += 1
-            while data[i] == _SPACE:
+            while _at(data, i) == _SPACE:
                 i += 1
-            byte = data[i]
+            byte = _at(data, i)
         negative = byte == _MINUS
         if negative or byte == _PLUS:
             i += 1
         begin = i
         mantissa, power = np.int64(0), 0
-        byte = np.int64(data[i]) - _ZERO
+        byte = np.int64(_at(data, i)) - _ZERO
         while 0 <= byte <= 9:
             mantissa = mantissa * 10 + byte
             i += 1
-            byte = np.int64(data[i]) - _ZERO
+            byte = np.int64(_at(data, i)) - _ZERO
         digits = i - begin
         if byte == decimal - _ZERO:
             i += 1
             fraction = i
-            byte = np.int64(data[i]) - _ZERO
+            byte = np.int64(_at(data, i)) - _ZERO
             while 0 <= byte <= 9:
                 mantissa = mantissa * 10 + byte
                 i += 1
-                byte = np.int64(data[i]) - _ZERO
+                byte = np.int64(_at(data, i)) - _ZERO
             power = fraction - i
             digits -= power
         if digits > _DIGITS:
-            while data[begin] == _ZERO or data[begin] == decimal:
-                digits -= data[begin] == _ZERO
+            while _at(data, begin) == _ZERO or _at(data, begin) == decimal:
+                digits -= _at(data, begin) == _ZERO
                 begin += 1
             if digits > _DIGITS:
                 return -1
         if digits == 0:
-            if i != begin or data[i] | _LOWER != 110 or data[i + 1] | _LOWER != 97 or data[i + 2] | _LOWER != 110:
+            if (
+                i != begin
+                or _at(data, i) | _LOWER != 110
+                or _at(data, i + 1) | _LOWER != 97
+                or _at(data, i + 2) | _LOWER != 110
+            ):
                 return -1
             i += 3
             value = np.nan
         else:
-            byte = data[i] | _LOWER
-            if byte == 101 or byte == 100:  # e, or Fortran's d
+            byte = _at(data, i) | _LOWER
+            if byte == 101 or (fortran and byte == 100):
                 i += 1
-                down = data[i] == _MINUS
-                if down or data[i] == _PLUS:
+                down = _at(data, i) == _MINUS
+                if down or _at(data, i) == _PLUS:
                     i += 1
                 exponent, first = 0, i
-                while 48 <= data[i] <= 57 and i - first < 5:
-                    exponent = exponent * 10 + np.int64(data[i]) - _ZERO
+                while 48 <= _at(data, i) <= 57 and i - first < 5:
+                    exponent = exponent * 10 + np.int64(_at(data, i)) - _ZERO
                     i += 1
                 if i == first:
                     return -1
@@ -149,7 +178,7 @@ def parse(data: Bytes, mark: int, decimal: int, out: NDArray[np.float64]) -> int
                 value = _scaled(np.uint64(mantissa), power)
                 if value != value:
                     return -1
-        byte = data[i]
+        byte = _at(data, i)
         if byte != _SPACE and byte != _TAB and byte != _LF and byte != _CR and (spaced or byte != mark):
             return -1
         out[row, column] = -value if negative else value

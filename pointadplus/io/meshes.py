@@ -12,34 +12,46 @@ from urllib.parse import unquote
 import numpy as np
 
 from ..errors import CloudReadError
-from .formats import RawCloud, check_bytes, counted, fan, most_inflated, text_table, unit_colors, whole_number
+from .formats import RawCloud, ascii_stream, check_bytes, counted, fan, most_inflated, unit_colors, whole_number
 from .objects import from_trimesh
 from .quantised import dequantised
+from .table_fast import quick_table, quick_triangles, sections, text_table
 
 _COLORED = re.compile(rb"^(v(?:[ \t]+[^\s#]+){3})((?:[ \t]+[\d.eE+-]+){3})[ \t]*(?=\r?$)", re.MULTILINE)
 
 
 def read_off(data: bytes) -> RawCloud:
     """OFF, COFF and NOFF: vertices, then polygons. Trimesh would not notice that the last polygons are missing."""
-    lines = [line.split("#")[0].strip() for line in data.decode("ascii").split("\n")]
-    lines = [line for line in lines if line]
-    first = lines[0].split() if lines else [""]
+    stream = ascii_stream(data)
+    texts = (text for line in stream if (text := line.decode("ascii").split("#")[0].strip()))
+    first = next(texts, "").split() or [""]
     if first[0] not in ("OFF", "COFF", "NOFF"):
         raise CloudReadError("malformed header", expected="OFF", found=repr(first[0][:20]))
-    at = 1 if len(first) > 1 else 2  # ModelNet writes the counts beside the keyword
-    counts = first[1:] if at == 1 else lines[1].split()
+    counts = first[1:] or next(texts, "").split()  # ModelNet writes the counts beside the keyword
     vertices, faces = whole_number(counts[0], "the count of vertices"), whole_number(counts[1], "the count of faces")
-    if len(lines) != at + vertices + faces:
-        raise CloudReadError("rows do not fit the header", expected=f"{vertices + faces} rows", found=len(lines) - at)
-    table = text_table("\n".join(lines[at : at + vertices]))
-    polygons = [counted(line.split()) for line in lines[at + vertices :]]
+    table, triangles = _quick_off(memoryview(data)[stream.tell() :], vertices, faces)
+    if table is None:
+        lines = list(texts)
+        if len(lines) != vertices + faces:
+            raise CloudReadError("rows do not fit the header", expected=f"{vertices + faces} rows", found=len(lines))
+        table = text_table("\n".join(lines[:vertices]).encode())
+        triangles = fan([counted(line.split()) for line in lines[vertices:]])
     beside = table[:, 3:6] if table.shape[1] >= 6 else None
     return RawCloud(
         table[:, :3],
         beside if first[0] == "NOFF" else None,
         None if beside is None or first[0] != "COFF" else unit_colors(beside),
-        faces=fan(polygons) if polygons else None,
+        faces=triangles if faces else None,
     )
+
+
+def _quick_off(body: memoryview, vertices: int, faces: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Vertices and triangles of a large file that holds nothing else; None for any other."""
+    parts = sections(body, [vertices, faces] if faces else [vertices])
+    table = None if parts is None else quick_table(parts[0])
+    triangles = None if parts is None or not faces else quick_triangles(parts[1])
+    fits = table is not None and len(table) == vertices and (0 if triangles is None else len(triangles)) == faces
+    return (table, triangles) if fits else (None, None)
 
 
 def read_scene(data: bytes, path: Path) -> RawCloud:

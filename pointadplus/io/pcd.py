@@ -14,8 +14,9 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import CloudReadError
-from .formats import RawCloud, check_blank, check_bytes, from_fields, most_inflated, text_table, whole_number
+from .formats import RawCloud, check_blank, check_bytes, from_fields, most_inflated, whole_number
 from .lzf import lzf_decompress
+from .table_fast import text_table
 
 _LONGEST = 1 << 18  # bytes of a header; a number we chose
 _DATA = re.compile(rb"\s*DATA\s+(ascii|binary_compressed|binary)(?![a-z_])", re.IGNORECASE)
@@ -52,7 +53,7 @@ def read_pcd(data: bytes | memoryview) -> RawCloud:
         raise CloudReadError("malformed header", expected=f"POINTS {width * height} = WIDTH × HEIGHT", found=points)
     body, encoding = memoryview(data)[start:], header["DATA"][0]
     if encoding == "ascii":
-        columns = _ascii(bytes(body), layout, points)
+        columns = _ascii(body, layout, points)
     elif encoding == "binary":
         check_bytes(points * layout.itemsize, len(body), "point data")
         check_blank(body[points * layout.itemsize :], "point data")
@@ -97,8 +98,8 @@ def _count(header: Mapping[str, list[str]], key: str, default: str = "") -> int:
     return whole_number(" ".join(header.get(key, [default])), key)
 
 
-def _ascii(body: bytes, layout: np.dtype, points: int) -> dict[str, np.ndarray]:
-    table = text_table(body.decode("ascii"), points)
+def _ascii(body: memoryview, layout: np.dtype, points: int) -> dict[str, np.ndarray]:
+    table = text_table(body, points)
     widths = [layout[name].shape[0] for name in layout.names or ()]
     if table.shape[1] != sum(widths):
         raise CloudReadError("rows do not fit FIELDS", expected=f"{sum(widths)} columns", found=table.shape[1])
@@ -106,7 +107,7 @@ def _ascii(body: bytes, layout: np.dtype, points: int) -> dict[str, np.ndarray]:
     with np.errstate(invalid="ignore", over="ignore"):  # NaN in an integer column; a double in a float one
         for name, block in zip(layout.names or (), np.split(table, np.cumsum(widths)[:-1], axis=1), strict=True):
             kind = layout[name].base
-            columns[name] = block.astype(kind)
+            columns[name] = block.astype(kind, copy=False)
             if name.startswith("rgb") and kind == np.float32:
                 # PCL writes these packed bytes as a whole number, though TYPE says float; others write the float.
                 whole = np.nan_to_num(block).clip(0, 2**32 - 1).astype(np.uint32)

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import CloudReadError
-from .formats import RawCloud, check_blank, check_bytes, counted, fan, from_fields, text_table, whole_number
+from .formats import RawCloud, check_blank, check_bytes, counted, fan, from_fields, whole_number
+from .table_fast import quick_table, quick_triangles, sections, text_table
 
 _TYPES = {
     **{
@@ -63,9 +64,11 @@ class _Element:
 
 def read_ply(data: bytes | memoryview) -> RawCloud:
     """PLY 1.0: ascii, binary_little_endian or binary_big_endian."""
-    encoding, elements, start = _header(bytes(data[: 1 << 20]))
+    head = bytes(data[: 1 << 14])  # most are short, and a copy takes its time
+    encoding, elements, start = _header(head if b"end_header\n" in head else bytes(data[: 1 << 20]))
     if encoding == "ascii":
-        tables = _ascii(bytes(data[start:]).decode("ascii"), elements)
+        body = memoryview(data)[start:]
+        tables = _quick_ascii(body, elements) or _ascii(bytes(body).decode("ascii"), elements)
     else:
         tables = _binary(memoryview(data), start, elements, "<" if encoding == "binary_little_endian" else ">")
     vertex, face = tables.get("vertex", {}), tables.get("face", {})
@@ -116,6 +119,28 @@ def _header(data: bytes) -> tuple[str, list[_Element], int]:
     return encoding, elements, start
 
 
+def _quick_ascii(body: memoryview, elements: Sequence[_Element]) -> dict[str, dict[str, Any]] | None:
+    """As `_ascii`, of a large file of plain numbers and triangles; None for any other."""
+    elements = [element for element in elements if element.count]
+    tables: dict[str, dict[str, Any]] = {}
+    for element, part in zip(elements, sections(body, [e.count for e in elements]) or (), strict=False):
+        first, rows = element.properties[:1], quick_triangles(part) if element.lists else quick_table(part)
+        if rows is None or len(rows) != element.count:
+            return None
+        if element.lists and first[0].count_kind:
+            tables[element.name] = {first[0].name: rows}
+        elif not element.lists and rows.shape[1] == len(element.properties):
+            tables[element.name] = _columns(rows, element)
+        else:
+            return None
+    return tables or None
+
+
+def _columns(rows: np.ndarray, element: _Element) -> dict[str, np.ndarray]:
+    """Integer properties become integers: colours are scaled by their type."""
+    return {p.name: column.astype(p.kind, copy=False) for p, column in zip(element.properties, rows.T, strict=True)}
+
+
 def _ascii(text: str, elements: Sequence[_Element]) -> dict[str, dict[str, Any]]:
     lines = [line for line in text.split("\n") if line.strip()]
     total = sum(element.count for element in elements)
@@ -127,13 +152,11 @@ def _ascii(text: str, elements: Sequence[_Element]) -> dict[str, dict[str, Any]]
         rows, start = lines[start : start + element.count], start + element.count
         properties = element.properties
         if rows and not element.lists:
-            columns = text_table("\n".join(rows)).T
-            if len(columns) != len(properties):
-                raise CloudReadError(
-                    "rows do not fit the header", expected=f"{len(properties)} columns", found=len(columns)
-                )
-            # Integer properties become integers: colours are scaled by their type.
-            tables[element.name] = {p.name: c.astype(p.kind) for p, c in zip(properties, columns, strict=True)}
+            table = text_table("\n".join(rows).encode())
+            if table.shape[1] != len(properties):
+                expected, found = f"{len(properties)} columns", table.shape[1]
+                raise CloudReadError("rows do not fit the header", expected=expected, found=found)
+            tables[element.name] = _columns(table, element)
         elif rows and properties[0].count_kind:  # what follows a face's polygon in its row is of no use here
             tables[element.name] = {properties[0].name: [counted(row.split()) for row in rows]}
         elif rows and element.name in ("vertex", "face"):

@@ -7,7 +7,8 @@ import io
 import numpy as np
 
 from ..errors import CloudReadError
-from .formats import RawCloud, check_bytes, chosen, joined, unit_colors, whole_number
+from .formats import RawCloud, ascii_stream, check_bytes, chosen, joined, unit_colors, whole_number
+from .table_fast import quick_table, sections
 
 
 def read_ptx(data: bytes, number: int | None = None) -> RawCloud:
@@ -17,7 +18,7 @@ def read_ptx(data: bytes, number: int | None = None) -> RawCloud:
     multiplies row vectors, so that its last row moves. Then come the points, x y z intensity [r g b], one column of the
     scan after another: the grid's H are columns, and the order of the file is kept. (0, 0, 0) is no return.
     """
-    stream = io.StringIO(data.decode("ascii"))
+    stream = ascii_stream(data)
     scans, eyes = [], []
     while line := _next_line(stream):
         columns, rows = whole_number(line, "columns"), whole_number(_next_line(stream), "rows")
@@ -36,7 +37,7 @@ def read_ptx(data: bytes, number: int | None = None) -> RawCloud:
 
 def read_pts(data: bytes) -> RawCloud:
     """PTS: blocks of a line with their count and then x y z, with intensity, r g b or both after them."""
-    stream = io.StringIO(data.decode("ascii"))
+    stream = ascii_stream(data)
     tables = []
     while line := _next_line(stream):
         tables.append(_table(stream, whole_number(line, "a count of points"), (3, 4, 6, 7)))
@@ -46,30 +47,35 @@ def read_pts(data: bytes) -> RawCloud:
     return RawCloud(table[:, :3], colors=_colors(table))
 
 
-def _next_line(stream: io.StringIO) -> str:
+def _next_line(stream: io.BytesIO) -> str:
     """The next line that is not blank, or nothing at the end."""
-    for line in iter(stream.readline, ""):
+    for line in stream:
         if line.strip():
-            return line.strip()
+            return line.decode("ascii").strip()
     return ""
 
 
-def _row(stream: io.StringIO) -> list[float]:
+def _row(stream: io.BytesIO) -> list[float]:
     return [float(token) for token in _next_line(stream).split()]
 
 
-def _table(stream: io.StringIO, count: int, widths: tuple[int, ...]) -> np.ndarray:
+def _table(stream: io.BytesIO, count: int, widths: tuple[int, ...]) -> np.ndarray:
     """(count, C) float64 of the next lines; what they need at least is compared with what is left beforehand."""
     start = stream.tell()
-    stream.seek(0, io.SEEK_END)
-    check_bytes(6 * count - 1, stream.tell() - start, "points")  # three digits, two spaces and the end of a line
-    stream.seek(start)
+    rest = stream.getbuffer()[start:]
+    check_bytes(6 * count - 1, len(rest), "points")  # three digits, two spaces and the end of a line
     width = len(_next_line(stream).split())
     stream.seek(start)
     if count == 0 or width not in widths:
         expected = " or ".join(map(str, widths))
         raise CloudReadError("not a row of a scan", expected=f"{expected} numbers", found=f"{width if count else 0}")
-    table = np.loadtxt(filter(str.strip, stream), max_rows=count, comments=None, ndmin=2)
+    if (parts := sections(rest, [count, 0])) is not None:
+        table = quick_table(parts[0])
+        if table is not None and table.shape == (count, width):
+            stream.seek(start + len(parts[0]))
+            return table
+    lines = (line.decode("ascii") for line in stream if line.strip())
+    table = np.loadtxt(lines, max_rows=count, comments=None, ndmin=2)
     if len(table) != count:
         raise CloudReadError("rows do not fit the header", expected=f"{count} rows", found=f"{len(table)} rows")
     return table

@@ -32,8 +32,10 @@ def read_las(data: bytes) -> RawCloud:
         raise CloudReadError("LAS needs the package laspy[lazrs]", hint=install_command("scanners")) from error
     check_bytes(227, len(data), "LAS header")
     check_bytes(54 * int.from_bytes(data[100:104], "little"), len(data), "LAS header")  # its records, one after another
+    layers = laspy.DecompressionSelection
+    wanted = layers.XY_RETURNS_CHANNEL | layers.Z | layers.FLAGS | layers.RGB
     try:
-        with laspy.LasReader(io.BytesIO(data), read_evlrs=False) as reader:
+        with laspy.LasReader(io.BytesIO(data), read_evlrs=False, decompression_selection=wanted) as reader:
             header: Any = reader.header
             start, size = header.offset_to_point_data, header.point_count * header.point_format.size
             if header.are_points_compressed:
@@ -48,7 +50,9 @@ def read_las(data: bytes) -> RawCloud:
         raise CloudReadError("the LAZ is damaged", found=str(error)[:200], hint="copy the file again") from error
     if len(rows) != header.point_count:
         raise CloudReadError("the LAS is truncated", expected=f"{header.point_count} points", found=len(rows))
-    points = np.stack([rows[axis] for axis in "XYZ"], axis=1) * header.scales + header.offsets
+    points = np.empty((len(rows), 3))
+    for axis, scale, offset, column in zip("XYZ", header.scales, header.offsets, points.T, strict=True):
+        np.add(rows[axis] * scale, offset, out=column)
     points[np.asarray(rows["withheld"], bool)] = np.nan
     names = set(rows.point_format.dimension_names)
     colors = np.stack([rows[c] for c in ("red", "green", "blue")], axis=1) if "red" in names else None
@@ -125,8 +129,7 @@ def _e57_scan(libe57: Any, file: Any, header: Any, rotation: np.ndarray, eye: np
         raise CloudReadError("a scan has no coordinates", expected="cartesianX, Y, Z or sphericalRange, …")
     state = f"{kind}InvalidState"
     names = [name for name in (*_LOCAL[kind], *_COLORS, *_GRID, state) if prototype.isDefined(name)]
-    values = _columns(libe57, file, vector, names)
-    points = np.stack([values[name] for name in _LOCAL[kind]], axis=1)
+    points, values = _columns(libe57, file, vector, names)
     if kind == "spherical":
         distance, azimuth, elevation = points.T
         flat = distance * np.cos(elevation)
@@ -148,20 +151,22 @@ def _e57_scan(libe57: Any, file: Any, header: Any, rotation: np.ndarray, eye: np
     return RawCloud(points, colors=colors, grid=grid, unit="m")  # as ASTM E2807 has it
 
 
-def _columns(libe57: Any, file: Any, vector: Any, names: list[str]) -> dict[str, np.ndarray]:
-    """Fields as doubles, each (N,): pye57's own buffers hold colours and rows in integers too short for some."""
+def _columns(libe57: Any, file: Any, vector: Any, names: list[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The first three fields as (N, 3), and each as (N,), doubles: pye57's own buffers hold colours and rows in
+    integers too short for some."""
     count = vector.childCount()
-    values = {name: np.empty(count) for name in names}
+    points, beside = np.empty((count, 3)), np.empty((len(names) - 3, count))
+    values = dict(zip(names, [*points.T, *beside], strict=True))
     if count:
         buffers = libe57.VectorSourceDestBuffer()
         for name, column in values.items():
-            buffers.append(libe57.SourceDestBuffer(file, name, column, count, True, True))
+            buffers.append(libe57.SourceDestBuffer(file, name, column, count, True, True, column.strides[0]))
         reader = vector.reader(buffers)
         read = reader.read()
         reader.close()
         if read != count:
             raise CloudReadError("a scan is truncated", expected=f"{count} points", found=read)
-    return values
+    return points, values
 
 
 def _limits(header: Any, prototype: Any, name: str) -> tuple[float, float] | None:

@@ -14,6 +14,7 @@ LINES = 1000  # above a table, at most; a number we chose, as are the others
 _LONGEST = 1 << 20  # characters of such a line, or of a row that is looked at
 LONGEST_HEAD = 6 * _LONGEST  # bytes, none behind which are looked at here
 _SAMPLE = 20  # rows that decide on the dialect
+LINES_OF_HEAD = LINES + _SAMPLE  # none behind which are looked at here
 _NUMBER = r"([-+]?\d*[.,]?\d+(?:[eE][-+]?\d+)?)"
 _PITCH = re.compile(
     r"(?:\b(x|y|z|xy|row|col|column|lateral|horizontal|pixel)[\s_.-]*|\b)"
@@ -82,9 +83,9 @@ def find_table(data: bytes, named: bool = False) -> Head:
 
 
 def _line_ends(data: bytes) -> Iterator[tuple[int, int]]:
-    start = 0
-    for _ in range(LINES + _SAMPLE):
-        if start >= min(len(data), 4 * _LONGEST):
+    start, last = 0, min(len(data), 4 * _LONGEST)
+    for _ in range(LINES_OF_HEAD):
+        if start >= last:
             return
         end = data.find(b"\n", start) + 1 or len(data)
         if end - start > _LONGEST:
