@@ -44,6 +44,7 @@ _FLOOR = 0.5  # of the usual deviation of all places, added to each place's own
 _ALONE, _CROWD = 1.5, 8  # median distances to so many neighbours from which on a point counts less: mixed pixels
 _FACING = 0.7  # cosine to the view from which on surface must be seen, if it is in front:
 _PIXEL, _BEHIND = 4.0, 5.0  # side of a pixel, and depth under the foremost of it, in spacings
+_FINE, _WHOLE = 0.1, 0.7  # of the share of `top` for dense scans, and how much of the part these show then
 _CALM = 0.98  # quantile of normal scans' relative deviations that scores 0.5
 
 
@@ -56,13 +57,14 @@ class DeviationConfig(Config):
         surface: those of a normal scan that make the surface.
         planes: nearest points of the normal surface whose tangent planes a point is measured from, by the median.
         averaged: points over which deviations are averaged, the point itself included; what stands alone, as pixels
-            do that mix two depths, counts less. Of more points than `surface` they are averaged over as many times more, too,
-            and the geometric mean of both is taken: the fine stands out in the one, the faint in the other.
+            do that mix two depths, counts less. Of more points than `surface` they are averaged over as many times
+            more, too, and the geometric mean of both is taken: the fine stands out in the one, the faint in the other.
         normal_neighbors: points that a normal is fitted to.
         missing: surface of all normal scans that a scan lacks counts at its rim: holes, and pieces broken off.
         partial: share of that surface from which on a scan is of one side, and only what faced its eyes can be missing;
             and share of this from which on nothing counts as missing.
-        top: share of the points whose mean is the object score.
+        top: share of the points whose mean is the object score; a tenth of it where there are more than `surface`, and
+            they show most of the part: the border of a scan of one side has more strays than fine defects have points.
         seed: of the thinning.
 
     Raises:
@@ -201,9 +203,11 @@ class SurfaceDeviation(AnomalyDetector):
             scores = relative / (relative + self._scale)
         with watch.stage("to points"):
             both = interpolate(torch.stack([scores, deviations], 1), points, seen.about(self._offset))
-        total = float(top_mean(scores, self.config.top).clamp(0, 1))
         point_scores, deviation = both[:, 0].clamp(0, 1), both[:, 1] * self._size.per(cloud)
-        notes, measurable = judge(cloud, coverage(posed, surface.points[surface.certain]))
+        shown = coverage(posed, surface.points[surface.certain])
+        fine = len(points) > self.config.surface and shown > _WHOLE
+        total = float(top_mean(scores, self.config.top * (_FINE if fine else 1.0)).clamp(0, 1))
+        notes, measurable = judge(cloud, shown)
         return Detection(
             total, cloud.to_rows(point_scores), cloud, {"deviation": deviation}, dict(watch.seconds),
             notes=notes, measurable=measurable,

@@ -16,6 +16,7 @@ from pointadplus.evaluation import auroc
 from pointadplus.geometry.neighbors import knn
 from pointadplus.learning.synthesis.corpus import free_turn
 from pointadplus.learning.synthesis.parts import Part, PartConfig
+from pointadplus.zero_shot.fusion import top_mean
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +153,26 @@ def test_dense_scans_are_thinned() -> None:
     config = DeviationConfig(points=1000)
     detection = SurfaceDeviation(config).fit([plate(0), plate(1)]).score(plate(2, dent=1.0))
     assert detection.point_scores.shape == (6000,)
+
+
+def test_a_fine_defect_of_a_dense_scan_decides() -> None:
+    """A dent on 0.1 % of the points: the mean of a tenth of a per cent shows it, that of a whole one hardly does."""
+
+    def scan(seed: int, dent: float = 0.0) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        normals = torch.nn.functional.normalize(torch.randn(50_000, 3, generator=generator), dim=1)
+        size = torch.tensor([3.0, 4.0, 6.0])
+        beside = ((normals * size)[:, :2].norm(dim=1) / 0.2).square() + 1e3 * (normals[:, 2] < 0)
+        noise = 0.003 * torch.randn(len(normals), 1, generator=generator)
+        return normals * size + normals * (noise - dent * torch.exp(-beside)[:, None])
+
+    detector = SurfaceDeviation(DeviationConfig(surface=20_000)).fit([scan(0), scan(1)])
+    healthy, damaged = detector.score(scan(2)), detector.score(scan(3, dent=0.03))
+    levels = [float(top_mean(each.point_scores, 0.001)) for each in (healthy, damaged)]
+    assert [healthy.object_score, damaged.object_score] == pytest.approx(levels, abs=0.01)
+    assert damaged.object_score > healthy.object_score + 0.1
+    coarse = [float(top_mean(each.point_scores, 0.01)) for each in (healthy, damaged)]
+    assert coarse[1] - coarse[0] < 0.5 * (levels[1] - levels[0])
 
 
 def test_save_and_load_exactly(part: Part, fitted: SurfaceDeviation, tmp_path: Path) -> None:
