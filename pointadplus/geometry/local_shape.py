@@ -62,8 +62,8 @@ def _monomials(local: Tensor) -> Tensor:
 def quadric_columns(
     quadric: Float[Tensor, "m 4"], frame: LocalFrames, normals: Float[Tensor, "m 3"]
 ) -> Float[Tensor, "m 5"]:
-    """`QUADRIC_COLUMNS`: what `fit_quadrics` finds, with the residual's size besides; residual and curvature are positive
-    along the outward normals, (M, 3)."""
+    """`QUADRIC_COLUMNS`: what `fit_quadrics` finds, with the residual's size besides; residual and curvature
+    are positive along the outward normals."""
     sign = torch.where((frame.normals * normals).sum(1) >= 0, 1.0, -1.0)
     residual = quadric[:, 0] * sign
     return torch.stack([residual, residual.abs(), quadric[:, 1], quadric[:, 2] * sign, quadric[:, 3]], 1)

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..clip.backbone import Backbone
 from ..clip.weights import load_backbone
 from ..cloud import PointCloud
-from ..config import from_table
+from ..config import Config, from_table, one_of
 from ..errors import WeightsError
 from ..geometry.neighbors import interpolate
 from ..io import as_cloud
@@ -26,8 +26,9 @@ from ..results.detector import AnomalyDetector
 from ..results.preparation import score_prepared
 from .colors import observe_colors
 from .explanation import saliency
+from .fine_layer import DENSE, embedded_fine_layer, fine_digest, fine_odds
 from .fusion import EPSILON, FusionConfig
-from .model import ModelConfig, PointAD, build_model
+from .model import ModelConfig, PointAD, PointADPlus, build_model
 from .notes import scan_notes
 from .observation import ObservationConfig, Observer, Picture, Stopwatch
 
@@ -36,7 +37,7 @@ _FORMAT = "pointadplus.zero_shot"
 
 
 @dataclass(frozen=True)
-class ZeroShotConfig:
+class ZeroShotConfig(Config):
     """What the weights of a detector were made with.
 
     Attributes:
@@ -44,22 +45,33 @@ class ZeroShotConfig:
         digest: of the backbone's weights that the prompts were learnt on; empty means any.
         observation: how clouds are looked at.
         model: the two layers.
+        resolution: of dense scans, those of over 40,000 points. `"auto"`: 12,288 points spread evenly and 24,576 about
+            the oddest of them get a second look, at the scan's own density; `"full"`: every point does; `"coarse"`:
+            none does. Mode "pointad" has no second look.
+        fine: digest of the weights of that second look, as `save` wrote it; it is part of the fingerprint.
+
+    Raises:
+        ConfigError: an unknown resolution.
     """
 
     backbone: str = "embedded"
     digest: str = ""
     observation: ObservationConfig = field(default_factory=ObservationConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    resolution: str = one_of("auto", "coarse", "full")
+    fine: str = ""
 
 
 class _Look(NamedTuple):
     """Log-odds of one look at a cloud.
 
-    `order` (N,) is the cloud's canonical order, the same in every look; `odds` (N, L) stand in that order, one column a
-    layer, in the order of `names`; `total` () is of the object, and `notes` are what `scan_notes` says.
+    `order` (N,) is the cloud's canonical order, the same in every look, and `points` (N, 3) lie in it, in the
+    normalised frame; `odds` (N, L) stand in that order, too, one column a layer, in the order of `names`; `total` () is
+    of the object, and `notes` are what `scan_notes` says.
     """
 
     order: Tensor
+    points: Tensor
     odds: Tensor
     total: Tensor
     names: tuple[str, ...]
@@ -74,9 +86,11 @@ class ZeroShotDetector(AnomalyDetector):
         backbone: where to find the backbone, when not where the weights say.
         fusion: how the layers are joined, when not as the weights say.
         precision: `"auto"` (bfloat16 where the processor has it), `"float32"` or `"bfloat16"`.
+        resolution: of dense scans, see `ZeroShotConfig`, when not as the weights say.
 
     Raises:
         WeightsError: weights that are missing, unsafe, damaged, or learnt on another backbone.
+        ConfigError: an unknown resolution.
 
     Example:
         >>> detection = ZeroShotDetector().score("scan.ply")  # doctest: +SKIP
@@ -90,6 +104,7 @@ class ZeroShotDetector(AnomalyDetector):
         backbone: str | os.PathLike[str] | None = None,
         fusion: FusionConfig | None = None,
         precision: str = "auto",
+        resolution: str | None = None,
     ) -> None:
         path = Path(str(files("pointadplus"))) / EMBEDDED if os.fspath(weights) == "embedded" else Path(weights)
         state, metadata = read_safetensors(path)
@@ -105,6 +120,8 @@ class ZeroShotDetector(AnomalyDetector):
         config = from_table(ZeroShotConfig, header)
         if fusion is not None:
             config = replace(config, model=replace(config.model, fusion=fusion))
+        if resolution is not None:
+            config = replace(config, resolution=resolution)
         tower = load_backbone(backbone or config.backbone, precision=precision)
         if config.digest and tower.digest != config.digest:
             raise WeightsError(
@@ -156,19 +173,26 @@ class ZeroShotDetector(AnomalyDetector):
 
     @torch.no_grad()
     def score_cloud(self, cloud: PointCloud, rgb: Any = False) -> Detection:
-        """Score one cloud; `layers` holds `rendering`, `joined`, and in mode "pointad+" `geometry`. See `score`."""
+        """Score one cloud; `layers` holds `rendering`, `joined`, and in mode "pointad+" `geometry`, and of a dense scan
+        `fine`. See `score`."""
         watch = Stopwatch()
         pictures = self.observer.pictures(cloud, watch)
         looks = [self._look(cloud, sample, picture, watch, rgb) for sample, picture in enumerate(pictures)]
         # In canonical order to the end: a vectorised sigmoid rounds by an element's place, and places must not matter.
-        maps = torch.stack([look.odds for look in looks]).mean(0).sigmoid()
-        total = torch.stack([look.total for look in looks]).mean(0).sigmoid()
+        first, names = looks[0], looks[0].names
+        odds = torch.stack([look.odds for look in looks]).mean(0)
+        total = torch.stack([look.total for look in looks]).mean(0)
+        if self.config.resolution != "coarse" and len(cloud) > DENSE and isinstance(self.model, PointADPlus):
+            with watch.stage("fine"):
+                odds, total = self._looked_closer(first, odds, total)
+                names = (*names, "fine")
+        maps = odds.sigmoid()
         columns = torch.empty_like(maps)
-        columns[looks[0].order] = maps
-        layers: dict[str, Tensor] = dict(zip(looks[0].names, columns.unbind(1), strict=True))
-        notes, measurable = looks[0].notes
+        columns[first.order] = maps
+        layers: dict[str, Tensor] = dict(zip(names, columns.unbind(1), strict=True))
+        notes, measurable = first.notes
         return Detection(
-            float(total),
+            float(total.sigmoid()),
             cloud.to_rows(layers["joined"]),
             cloud,
             layers,
@@ -176,6 +200,15 @@ class ZeroShotDetector(AnomalyDetector):
             notes=notes,
             measurable=measurable,
         )
+
+    def _looked_closer(self, look: _Look, odds: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-odds with a column of the fine layer's, which `joined` is joined with, and those of the object."""
+        layer, place = embedded_fine_layer(), look.names.index("joined")
+        fine = fine_odds(layer, look.points, full=self.config.resolution == "full")
+        joined = layer.joined(odds[:, place], fine)
+        odds = torch.cat([odds, fine[:, None]], 1)
+        odds[:, place] = joined
+        return odds, layer.verdict(total, joined)
 
     def saliency(self, source: Any) -> Float[Tensor, "m"]:
         """Which points move this detector's object score, up or down: (M,) float32 in [0, 1], the largest 1.
@@ -209,7 +242,7 @@ class ZeroShotDetector(AnomalyDetector):
             points = picture.normalization.apply(cloud.points[order])
             odds = interpolate(torch.logit(maps, EPSILON), picture.nodes, points)
         notes = scan_notes(picture, len(cloud))
-        return _Look(order, odds, torch.logit(verdict.total, EPSILON), tuple(verdict.layers), notes)
+        return _Look(order, points, odds, torch.logit(verdict.total, EPSILON), tuple(verdict.layers), notes)
 
     def trained_on(self, dataset: str) -> tuple[str, ...]:
         """The classes of a data set that the weights were learnt on, as their card tells."""
@@ -229,7 +262,7 @@ class ZeroShotDetector(AnomalyDetector):
         path = Path(path)
         state = {key: value.detach().cpu().half().contiguous() for key, value in self.model.state_dict().items()}
         check_finite(state, path)
-        config = asdict(replace(self.config, digest=self.backbone.digest))
+        config = asdict(replace(self.config, digest=self.backbone.digest, fine=fine_digest()))
         write_tensors(path, state, {_FORMAT: json.dumps({**config, "card": card})})  # one entry: they have no order
         path.with_suffix(".json").write_text(json.dumps({"config": config, **card}, indent=1) + "\n")
 

@@ -105,7 +105,7 @@ class _Scene:
         family = config.families[integer(self.generator, len(config.families))]
         count = config.scanner.surface
         self.shape = sample_shape(self.generator, points=count, family=family, fittings=config.fittings)
-        self.points, self.normals = _pose(self.shape.points, self.shape.normals, config.stretch, self.generator)
+        self.points, self.normals = pose(self.shape.points, self.shape.normals, config.stretch, self.generator)
 
     def healthy(self, scanner: Scanner) -> LabelledObject:
         return self.scanned(scanner, self.points, self.normals, torch.full((len(self.points),), -1), "good")
@@ -142,7 +142,7 @@ def _damage(
     return points, normals, kinds, first or "good"
 
 
-def _pose(points: Tensor, normals: Tensor, stretch: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def pose(points: Tensor, normals: Tensor, stretch: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Stretch each axis, scale to a diagonal of 100 and turn freely."""
     factors = torch.exp((torch.rand(3, generator=generator) * 2 - 1) * math.log(stretch) / 2)
     rotation = free_turn(generator)

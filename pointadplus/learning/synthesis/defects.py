@@ -79,7 +79,8 @@ def apply_defect(
 
     Returns:
         The damaged cloud: 0.1–15 % of its points are labelled (less by the square of the severity's scale), at least
-        60 % of the healthy points are left, and every point that the defect did not touch is bit for bit the healthy one.
+        60 % of the healthy points are left, and every point that the defect did not touch is bit for bit the healthy
+        one.
 
     Raises:
         ConfigError: unknown kind, or no place on this cloud can carry such a defect.
