@@ -1,0 +1,207 @@
+"""`NominalComparison`: one nominal, how scans are laid on it, what is allowed, and what the process usually leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pointadplus.cloud import PointCloud
+from pointadplus.errors import ConfigError
+from pointadplus.geometry.alignment import Reference
+from pointadplus.geometry.neighbors import knn
+from pointadplus.geometry.registration import Transform
+from pointadplus.geometry.sampling import fixed_sample
+from pointadplus.geometry.spacing import point_spacing
+from pointadplus.results.detection import Detection
+from pointadplus.zero_shot.observation import Stopwatch
+
+from .align import BEST_FIT, JUDGED, NONE, POINTS, SAMPLE, Alignment, Pairs, best_fit, by_points, lying
+from .deviation import SIGMAS, Measured, facing, measure, noise_of, registration
+from .judging import Findings, inspect
+from .mesh import NominalMesh
+from .places import Places
+from .units import Scale, reconcile
+
+REACH = 0.1  # ours: share of the nominal's size beyond which a point is none of the part
+SKETCH = 40_000  # ours: points whose spacing is told
+LEARNT = 200_000  # ours: points of a normal scan that are learnt from
+
+
+class Usual(NamedTuple):
+    """What normal scans leave at each of K places of the nominal: (K,) mean and standard deviation, its unit."""
+
+    mean: np.ndarray
+    spread: np.ndarray
+
+
+class Laid(NamedTuple):
+    """A scan on the nominal: where its points lie, (N, 3) float32 about its `center`, how they came there, and in what
+    unit."""
+
+    points: np.ndarray
+    alignment: Alignment
+    scale: Scale
+
+
+@dataclass(frozen=True)
+class NominalComparison:
+    """Compares scans with a nominal.
+
+    Attributes:
+        mesh: the nominal.
+        align: `"best-fit"`, `"none"` or `Pairs`.
+        on: part of the nominal that is fitted to, see `align.read_on`; None is all of it.
+        tolerance: lowest and highest good deviation, in the nominal's unit, or None.
+        usual: what normal scans leave, or None.
+    """
+
+    mesh: NominalMesh
+    align: str | Pairs = "best-fit"
+    on: np.ndarray | None = None
+    tolerance: tuple[float, float] | None = None
+    usual: Usual | None = field(default=None, repr=False)
+
+    @cached_property
+    def places(self) -> Places:
+        return Places.of(self.mesh)
+
+    @cached_property
+    def _reference(self) -> Reference:
+        return Reference(torch.from_numpy(self.mesh.sample(JUDGED)[0]).float())
+
+    @cached_property
+    def _ways(self) -> np.ndarray:
+        return facing(self.mesh)
+
+    @cached_property
+    def _bulges(self) -> np.ndarray:
+        return self.mesh.tessellation()
+
+    def compare(self, cloud: PointCloud, *, ground_removed: bool = False) -> Detection:
+        """The deviations of a scan, and what they amount to; see `SurfaceDeviation.score_cloud`."""
+        watch = Stopwatch()
+        with watch.stage("align"):
+            laid = self.lay(cloud)
+        if not laid.scale.fits:
+            return _unmeasured(cloud, laid.scale.notes, watch.seconds)
+        with watch.stage("compare"):
+            measured = self.measure(laid)
+        with watch.stage("judge"):
+            usual = self._usual_at(laid.points)
+            findings = inspect(self, cloud, laid, measured, usual, ground_removed=ground_removed)
+        return _detection(cloud, laid.scale, findings, dict(watch.seconds), self.mesh)
+
+    def learnt(self, clouds: Iterable[PointCloud]) -> Usual:
+        """Mean and spread of the deviations of normal scans at each place.
+
+        A place that fewer than two of them show has the median spread of the others.
+
+        Raises:
+            ConfigError: a scan that does not fit the nominal.
+        """
+        found = np.array([self._at_places(cloud) for cloud in clouds])
+        known = ~np.isnan(found)
+        count = known.sum(0)
+        filled = np.where(known, found, 0)
+        mean = filled.sum(0) / np.maximum(count, 1)
+        square = (np.where(known, found - mean, 0) ** 2).sum(0)
+        often = count > 1
+        # One pooled estimate counts as much as two scans: few scans tell little of a spread.
+        pooled = float(square[often].sum() / (count[often] - 1).sum()) if often.any() else float((mean**2).mean())
+        spread = np.sqrt((square + 2 * pooled) / (np.maximum(count - 1, 0) + 2))
+        return Usual(mean.astype(np.float32), spread.astype(np.float32))
+
+    def lay(self, cloud: PointCloud) -> Laid:
+        """A scan in the nominal's frame and unit."""
+        mesh = self.mesh
+        scale = reconcile(cloud.normalization().scale, cloud.unit, mesh.size, mesh.unit)
+        some = fixed_sample(cloud.points, SAMPLE)
+        offset = cloud.offset.numpy()
+        sample = (cloud.points[some].double().numpy() + offset) * scale.factor
+        alignment = self._aligned(sample, scale)
+        turn = alignment.motion.rotation.numpy()
+        shift = turn @ (offset * scale.factor) + alignment.motion.translation.numpy() - mesh.center
+        points = (cloud.points.double().numpy() @ (turn.T * scale.factor) + shift).astype(np.float32)
+        return Laid(points, alignment, scale)
+
+    def measure(self, laid: Laid) -> Measured:
+        """The deviations of a scan that lies on the nominal."""
+        points = torch.from_numpy(laid.points)
+        some = points[fixed_sample(points, SKETCH)]
+        spacing = point_spacing(some) * (len(some) / len(points)) ** 0.5
+        return measure(self.mesh, laid.points, spacing, REACH * self.mesh.size, self._bulges, self._ways)
+
+    def _aligned(self, sample: np.ndarray, scale: Scale) -> Alignment:
+        if not scale.fits:
+            return Alignment(Transform.identity(), None, 0.0)
+        if self.align == "best-fit":
+            return best_fit(self.mesh, self._reference, sample, self.on)
+        motion, residual = Transform.identity(), None
+        if isinstance(self.align, Pairs):
+            motion, residual = by_points(self.align, scale.factor)
+        moved = motion.apply(torch.from_numpy(sample)).numpy() - self.mesh.center
+        distance = self.mesh.closest(moved.astype(np.float32)).distance
+        return Alignment(motion, residual, float(lying(distance, self.mesh.size).mean()))
+
+    @property
+    def kind(self) -> str:
+        """How scans are aligned, as an `Inspection` has it."""
+        return POINTS if isinstance(self.align, Pairs) else NONE if self.align == "none" else BEST_FIT
+
+    def _at_places(self, cloud: PointCloud) -> np.ndarray:
+        """(K,) mean deviation of the readings nearest to each place; NaN where there are none."""
+        laid = self.lay(cloud)
+        if not laid.scale.fits:
+            raise ConfigError(
+                "a normal scan does not fit the nominal", where=cloud.source or "normals", found=laid.scale.notes[-1]
+            )
+        deviation = self.measure(laid).deviation
+        some = fixed_sample(torch.from_numpy(laid.points), LEARNT).numpy()
+        some = some[~np.isnan(deviation[some])]
+        place = self._nearest(laid.points[some])
+        count = np.bincount(place, minlength=len(self.places.points))
+        sums = np.bincount(place, deviation[some].astype(np.float64), len(count))
+        return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
+
+    def _usual_at(self, points: np.ndarray) -> Usual | None:
+        if self.usual is None:
+            return None
+        place = self._nearest(points)
+        return Usual(self.usual.mean[place], self.usual.spread[place])
+
+    def _nearest(self, points: np.ndarray) -> np.ndarray:
+        places = torch.from_numpy(self.places.points).float()
+        return knn(places, torch.from_numpy(points), 1)[1][:, 0].numpy()
+
+
+def _unmeasured(cloud: PointCloud, notes: tuple[str, ...], seconds: dict[str, float]) -> Detection:
+    nothing = torch.full((len(cloud),), float("nan"))
+    layers = {"deviation": nothing, "lod": nothing}
+    zeros = cloud.to_rows(torch.zeros(len(cloud)))
+    return Detection(0.0, zeros, cloud, layers, dict(seconds), notes=notes, measurable=False)
+
+
+def _detection(
+    cloud: PointCloud, scale: Scale, found: Findings, seconds: dict[str, float], mesh: NominalMesh
+) -> Detection:
+    per = 1 / scale.factor  # the scan's units in one of the nominal's
+
+    def layer(values: np.ndarray) -> Tensor:
+        return torch.from_numpy((values * np.float32(per)).astype(np.float32))
+
+    layers = {"deviation": layer(found.deviation), "lod": layer(found.lod)}
+    if found.usual is not None:
+        layers["usual"] = layer(found.usual)
+    return Detection(
+        found.object_score, cloud.to_rows(torch.from_numpy(found.scores)), cloud, layers, seconds,
+        notes=found.notes, measurable=found.measurable, inspection=found.inspection,
+    )  # fmt: skip
+
+
+__all__ = ["SIGMAS", "NominalComparison", "Usual"]

@@ -1,0 +1,198 @@
+"""What deviations amount to: scores, statistics, a verdict, and whether there can be one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pointadplus.cloud import PointCloud
+from pointadplus.geometry.ground import find_ground
+from pointadplus.results.inspection import Inspection
+from pointadplus.text import rounded
+
+from ..gate import LEAST, judge
+from .deviation import AROUND, SIGMAS, Measured, noise_of, registration, shared
+
+if TYPE_CHECKING:
+    from .compare import Laid, NominalComparison, Usual
+
+# All ours.
+TWICE = 2.0  # levels of detection that score 0.5 where there is no tolerance: by chance one point in ten thousand
+RESTS = 0.5  # share of a scan that has to lie on the nominal, for it to be of that part
+SEEN = 0.5  # share of a scan's points that have to be measured
+HALF = 0.25  # share of what a scan should show that may be missing
+TOLD = 0.005  # share of points without a deviation from which on they are told of
+TABLE = 0.5  # share of a plane's points that have to lie off the nominal, for it to be a table
+COARSE = 1.0  # times half a tolerance's width: noise over which it decides little
+
+
+class Findings(NamedTuple):
+    """Of N points, in the nominal's unit; see `Detection` and `Inspection`."""
+
+    scores: np.ndarray
+    object_score: float
+    deviation: np.ndarray
+    lod: np.ndarray
+    usual: np.ndarray | None
+    inspection: Inspection | None
+    notes: tuple[str, ...]
+    measurable: bool
+
+
+def inspect(
+    nominal: NominalComparison, cloud: PointCloud, laid: Laid, measured: Measured, usual: Usual | None, *, ground_removed: bool
+) -> Findings:
+    """Judge a scan by its deviations.
+
+    Without a tolerance a score of 0.5 means twice the level of detection, of the point itself or of the mean in its
+    cell, whichever is more; with one, the limit; with normal scans, twice the level of detection from what they usually
+    leave there, their spread in it. The object's is the highest that five neighbouring points reach together.
+
+    Args:
+        nominal: what it was compared with.
+        cloud: the scan.
+        laid, measured: how it lies, and its deviations.
+        usual: what normal scans leave at each of its points, or None.
+        ground_removed: whether a plane under the part was left out already.
+    """
+    deviation = measured.deviation
+    known = ~np.isnan(deviation)
+    noise = noise_of(measured)
+    off = registration((deviation if usual is None else deviation - usual.mean)[known], noise)
+    if nominal.kind == "reference points":
+        off = max(off, laid.alignment.residual or 0.0)
+    lod = SIGMAS * (np.sqrt(measured.noise**2 + measured.bulge**2) + np.float32(off))
+    lod[~known] = np.nan
+    ratio = np.nan_to_num(_ratio(nominal.tolerance, measured, usual, off), nan=0.0)
+    near = AROUND * measured.spacing
+    top = max(0.0, shared(ratio, laid.points, near))
+    shown = nominal.places.shown(measured)
+    owed = nominal.places.owed(nominal.mesh, shown, _eyes(cloud, laid, nominal.mesh.center))
+    lacking = nominal.places.lacking(shown, owed)
+    covered = float(shown.mean())
+    notes, measurable = _notes(nominal, cloud, laid, measured, covered, float(lacking.sum() / max(1, owed.sum())), ground_removed)
+    found = None
+    if known.any():
+        missing = float(lacking.sum()) * nominal.places.area
+        found = _inspection(nominal, laid, measured, lod, covered, missing, measurable)
+        if missing and measurable:
+            at = nominal.places.points[lacking].mean(0) + nominal.mesh.center
+            place = ", ".join(rounded(value) for value in at)
+            notes += (f"{missing / nominal.places.area / len(shown):.1%} of the nominal's surface is missing that the scan should show, about ({place}) of the nominal",)
+        if found.tolerance is not None and found.lod > COARSE * (found.tolerance[1] - found.tolerance[0]) / 2:
+            notes += ("noise is as large as the tolerance: it decides little",)
+    return Findings(
+        (ratio / (1 + ratio)).astype(np.float32), top / (1 + top), deviation, lod,
+        None if usual is None else usual.mean, found, notes, measurable,
+    )  # fmt: skip
+
+
+def _ratio(
+    tolerance: tuple[float, float] | None, measured: Measured, usual: Usual | None, off: float
+) -> np.ndarray:
+    """(N,) how far each point is off, 1 where it scores 0.5."""
+    deviation = measured.deviation
+    if tolerance is not None and usual is None:
+        middle, half = (tolerance[1] + tolerance[0]) / 2, (tolerance[1] - tolerance[0]) / 2
+        return np.abs(deviation - np.float32(middle)) / np.float32(half)
+    mean, spread = (0.0, 0.0) if usual is None else usual
+    steady = np.float32(0) + spread**2 + measured.bulge**2
+    one = SIGMAS * (np.sqrt(measured.noise**2 + steady) + np.float32(off))
+    several = SIGMAS * (np.sqrt(measured.noise**2 / np.maximum(measured.count, 1) + steady) + np.float32(off))
+    least = np.float32(1e-7) * np.float32(np.abs(measured.deviation[~np.isnan(deviation)]).max(initial=1e-30))
+    several = np.maximum(several, least)
+    together = np.abs(measured.mean - mean) / several
+    return np.maximum(np.abs(deviation - mean) / np.maximum(one, least), np.where(np.isnan(deviation), 0, together)) / TWICE
+
+
+def _inspection(
+    nominal: NominalComparison, laid: Laid, measured: Measured, lod: np.ndarray, covered: float, missing: float, measurable: bool
+) -> Inspection:
+    per = 1 / laid.scale.factor
+    deviation = measured.deviation
+    known = ~np.isnan(deviation)
+    every = deviation[known]
+    steps = np.rint(every.astype(np.float64) / (2.0**-40 * nominal.mesh.size)).astype(np.int64)  # their sum never rounds
+    mean = float(steps.sum()) / len(steps) * 2.0**-40 * nominal.mesh.size
+    low, high = np.quantile(every, (0.05, 0.95))
+    near = AROUND * measured.spacing
+    points = laid.points[known]
+    shares: tuple[float | None, ...] = (None, None, None)
+    limits, good = nominal.tolerance, None
+    if limits is not None:
+        over, under = float((every > limits[1]).mean()), float((every < limits[0]).mean())
+        shares = (1 - over - under, over, under)
+        beyond = np.maximum(every - limits[1], limits[0] - every) - lod[known]
+        good = not ((beyond > 0).sum() >= 5 and shared(beyond, points, near) > 0)
+    residual = laid.alignment.residual
+    return Inspection(
+        nominal=nominal.mesh.name,
+        unit=laid.scale.unit,
+        alignment=nominal.kind,
+        residual=None if residual is None else residual * per,
+        rests_on=laid.alignment.share,
+        coverage=covered,
+        tolerance=None if limits is None else (limits[0] * per, limits[1] * per),
+        measured=len(every),
+        mean=mean * per,
+        rms=float(np.sqrt(np.sort(every.astype(np.float64) ** 2).mean())) * per,
+        low=float(low) * per,
+        high=float(high) * per,
+        largest=shared(every, points, near) * per,
+        smallest=-shared(-every, points, near) * per,
+        within=shares[0],
+        over=shares[1],
+        under=shares[2],
+        not_measured=1 - len(every) / len(deviation),
+        significant=float((np.abs(every) > lod[known]).mean()),
+        lod=float(np.median(lod[known])) * per,
+        missing=missing * per**2,
+        in_tolerance=good if measurable else None,
+    )
+
+
+def _eyes(cloud: PointCloud, laid: Laid, center: np.ndarray) -> np.ndarray | None:
+    """(E, 3) where the eyes of each scan of a file stood, about the nominal's center."""
+    if cloud.eyes is None:
+        return None
+    return laid.alignment.motion.apply(cloud.eyes.double() * laid.scale.factor).numpy() - center
+
+
+def _notes(
+    nominal: NominalComparison, cloud: PointCloud, laid: Laid, measured: Measured, covered: float, lost: float, ground_removed: bool
+) -> tuple[tuple[str, ...], bool]:
+    """What is to be told, and whether there can be a verdict."""
+    told = [*laid.scale.notes, *nominal.mesh.topology.notes()]
+    bad: list[str] = []
+    alignment = laid.alignment
+    grey = float(np.isnan(measured.deviation).mean())
+    if alignment.mirrored:
+        bad.append("the scan is a mirror image of the nominal")
+    elif not ground_removed and _on_table(cloud, measured, nominal.mesh.size):
+        bad.append('the part lies on a table that was scanned, too; ground="remove" (--ground remove) leaves it out')
+    elif alignment.share < RESTS:
+        how = {"best fit": "by the best fit", "none": "as it lies", "reference points": "by its reference points"}
+        part = "" if nominal.on is None else " and in the part that is fitted to"
+        bad.append(f"{how[nominal.kind]} {alignment.share:.0%} of the scan lies on the nominal{part}: another part, or a wrong pose")
+    elif grey > SEEN:
+        bad.append(f"{grey:.0%} of the points cannot be measured: they lie far from the nominal, or on its free border")
+    elif lost > HALF:
+        bad.append(f"{lost:.0%} of what the scan should show of the nominal is missing: half a part, or another one")
+    more, enough = judge(cloud, covered)
+    told += more
+    if not bad and grey > TOLD:
+        told.append(f"{grey:.1%} of the points have no deviation: far from the nominal, or on its free border")
+    return (*bad, *told), enough and not bad and covered >= LEAST
+
+
+def _on_table(cloud: PointCloud, measured: Measured, size: float) -> bool:
+    """Whether the scan has a plane under the part that is no face of the nominal."""
+    plane = find_ground(cloud.points)
+    if plane is None:
+        return False
+    flat = (plane.heights(cloud.points).abs() <= plane.reach).numpy()
+    away = ~(np.abs(measured.deviation) <= 0.01 * size)
+    return float(away[flat].mean()) > TABLE
+
+

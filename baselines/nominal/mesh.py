@@ -1,0 +1,298 @@
+"""The nominal: triangles whose closest points are found by ray-casting hardware's trees, and which side of them is out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
+
+from pointadplus.errors import CloudError, ConfigError, install_command
+from pointadplus.io import TriangleMesh
+from pointadplus.text import file_name
+
+# All ours.
+SEAM = 1e-6  # share of the size within which vertices are one: exporters round a seam's two sides apart
+CORNER = 1e-6  # barycentric coordinate under which a closest point lies on an edge
+ANGULAR = 0.12  # radians between facets of one curved face: `io.cad` asks for 0.1
+CURVED = (".step", ".stp", ".iges", ".igs")
+_SIDES = ((0, 1), (1, 2), (2, 0))  # edges of a face, and where they stand in tables of features: 1, 2, 3; corners: 4 … 6
+
+
+class Closest(NamedTuple):
+    """Of N points: (N,) signed distance to the nominal, + outside; (N, 3) unit vector along which it grows; (N,) facet
+    that is nearest, and (N,) whether the nearest place is a free edge."""
+
+    distance: np.ndarray
+    direction: np.ndarray
+    facet: np.ndarray
+    free: np.ndarray
+
+
+@dataclass(frozen=True)
+class Topology:
+    """How facets hang together.
+
+    Attributes:
+        free: edges of one facet only.
+        turned: edges whose two facets disagree on which side is out, or that have more than two.
+        bodies: parts that do not touch.
+    """
+
+    free: int
+    turned: int
+    bodies: int
+
+    def notes(self) -> tuple[str, ...]:
+        """What is to be told of it."""
+        told = []
+        if self.turned:
+            told.append(f"facets of the nominal disagree on which side is out ({self.turned:,} edges): signs may be wrong")
+        if self.free:
+            told.append(f"the nominal is open ({self.free:,} free edges): nothing is measured at its border")
+        if self.bodies > 1:
+            told.append(f"the nominal has {self.bodies} bodies that do not touch: they are one nominal")
+        return tuple(told)
+
+
+class NominalMesh:
+    """F triangles to measure from.
+
+    Args:
+        vertices: (P, 3), in the nominal's unit.
+        faces: (F, 3) rows of `vertices`, counter-clockwise seen from outside.
+        name: of the file, for reports.
+        unit: one of `units.UNITS`, or None.
+        center: that `vertices` are about already, or None.
+
+    Attributes:
+        center: (3,) float64, middle of its box; points are given, and its tensors kept, about it.
+        size: √12 RMS distance of its surface from its mean, as `PointCloud.normalization`.
+        topology: see `Topology`.
+    """
+
+    def __init__(
+        self,
+        vertices: np.ndarray,
+        faces: np.ndarray,
+        name: str = "nominal",
+        unit: str | None = None,
+        *,
+        center: np.ndarray | None = None,
+    ) -> None:
+        self.name, self.unit = name, unit
+        places = np.asarray(vertices, np.float64)
+        if center is None:
+            center = (places[faces].min((0, 1)) + places[faces].max((0, 1))) / 2
+            places = places - center
+        self.center = center
+        # Rays are cast in single precision: what is measured is measured on the very same triangles.
+        self.vertices, self.faces = _welded(places.astype(np.float32).astype(np.float64), faces)
+        a, b, c = (self.vertices[self.faces[:, k]] for k in range(3))
+        cross = np.cross(b - a, c - a)
+        length = np.linalg.norm(cross, axis=1)
+        self.areas = length / 2
+        if not self.areas.sum() > 0:
+            raise CloudError("the nominal has no surface", where=name, expected="a triangle with an area", found="none")
+        self.normals = cross / np.where(length > 0, length, 1)[:, None]
+        if np.einsum("ij,ij->", a, cross) < 0 and self._edges.closed:
+            self.normals, self.faces = -self.normals, self.faces[:, ::-1].copy()
+            self.__dict__.pop("_edges")
+        middles = (a + b + c) / 3
+        mean = np.average(middles, 0, self.areas)
+        # The mean of |x|² over a triangle is a twelfth of |a|² + |b|² + |c|² + |a + b + c|².
+        terms = (a - mean, b - mean, c - mean, 3 * (middles - mean))
+        self.size = float(np.sqrt(np.average(sum((x**2).sum(1) for x in terms), weights=self.areas)))
+        bodies = connected_components(coo_matrix((np.ones(len(self._edges.pairs)), self._edges.pairs.T),
+                                      shape=(len(self.vertices),) * 2), directed=False)[1]  # fmt: skip
+        self.topology = Topology(self._edges.free, self._edges.turned, len(np.unique(bodies[self.faces])))
+        self._features, self._free = self._tables()
+
+    @classmethod
+    def of(cls, mesh: TriangleMesh) -> NominalMesh:
+        """A mesh as `io.as_mesh` reads it."""
+        places = (mesh.vertices.double() + mesh.offset).numpy()
+        name = "nominal" if mesh.source is None else file_name(mesh.source)
+        return cls(places, mesh.faces.numpy(), name, mesh.unit)
+
+    @cached_property
+    def _edges(self) -> _Edges:
+        return _Edges(self.faces, len(self.vertices))
+
+    def _tables(self) -> tuple[np.ndarray, np.ndarray]:
+        """(F, 7, 3) float32 vectors out of each face, its edges and its corners, and (F, 7) whether these are free.
+
+        At an edge it is the sum of the two facets' normals, at a corner that of all around, weighted by their angles:
+        the side on which a point lies is that of its offset from the closest point (Bærentzen and Aanæs, Signed
+        Distance Computation Using the Angle Weighted Pseudonormal, 2005). Where facets disagree it is the facet's own.
+        """
+        edges, faces = self._edges, self.faces
+        flat = self.areas <= 1e-12 * self.areas.max()
+        around = edges.sums(self.normals)
+        if flat.any():  # a sliver between two faces is out where they are
+            self.normals[flat] = _unit(around[edges.of[flat]].sum(1))
+        table = np.empty((len(faces), 7, 3), np.float32)
+        table[:, 0] = self.normals
+        free = np.zeros((len(faces), 7), bool)
+        free[:, 1:4] = edges.alone[edges.of]
+        border = np.zeros(len(self.vertices), bool)
+        border[edges.pairs[edges.alone]] = True
+        free[:, 4:] = border[faces]
+        if edges.turned:
+            table[:] = self.normals[:, None]
+            return table, free
+        table[:, 1:4] = around[edges.of]
+        corners = np.zeros((len(self.vertices), 3))
+        for k in range(3):
+            here, one, two = (self.vertices[faces[:, (k + step) % 3]] for step in range(3))
+            angle = np.arccos(np.clip((_unit(one - here) * _unit(two - here)).sum(1), -1, 1))
+            np.add.at(corners, faces[:, k], (angle * ~flat)[:, None] * self.normals)
+        table[:, 4:] = corners[faces]
+        return table, free
+
+    @cached_property
+    def scene(self) -> Any:
+        """Open3D's scene of the triangles.
+
+        Raises:
+            ConfigError: the extra `nominal` is not installed.
+        """
+        try:
+            import open3d
+        except ImportError as error:
+            hint = install_command("nominal")
+            raise ConfigError("a nominal needs Open3D", where="nominal", found=error, hint=hint) from error
+        self._tensor = open3d.core.Tensor
+        scene = open3d.t.geometry.RaycastingScene()
+        vertices, faces = self.vertices.astype(np.float32), self.faces.astype(np.uint32)
+        scene.add_triangles(open3d.core.Tensor(vertices), open3d.core.Tensor(faces))
+        return scene
+
+    def closest(self, points: np.ndarray) -> Closest:
+        """Where the nominal is nearest.
+
+        Args:
+            points: (N, 3) float32 about `center`.
+        """
+        scene = self.scene
+        found = scene.compute_closest_points(self._tensor(np.ascontiguousarray(points, np.float32)))
+        facet = found["primitive_ids"].numpy()
+        offset = points - found["points"].numpy()
+        u, v = found["primitive_uvs"].numpy().T
+        near = (u <= CORNER).astype(np.int8) + 2 * (v <= CORNER) + 4 * (u + v >= 1 - CORNER)
+        feature = _FEATURE[near]  # u belongs to the second corner, v to the third
+        outward = self._features.reshape(-1, 3)[facet.astype(np.int64) * 7 + feature]
+        side = np.where(np.einsum("ij,ij->i", offset, outward) < 0, np.float32(-1), np.float32(1))
+        length = np.sqrt(np.einsum("ij,ij->i", offset, offset))
+        distance = side * length
+        free = self._free.reshape(-1)[facet.astype(np.int64) * 7 + feature] if self.topology.free else np.zeros(len(u), bool)
+        return Closest(distance, offset, facet, free)
+
+    def directions(self, found: Closest) -> np.ndarray:
+        """(N, 3) float64 unit vectors along which the signed distance grows; the facet's normal on the surface."""
+        length = np.abs(found.distance)[:, None]
+        away = length > 1e-6 * self.size
+        along = found.direction / np.where(away, found.distance[:, None], 1)
+        return np.where(away, along, self.normals[found.facet]).astype(np.float64)
+
+    def hidden(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """(N,) bool, whether rays, (N, 3) each, meet the nominal."""
+        rays = np.concatenate([origins, directions], 1).astype(np.float32)
+        return self.scene.test_occlusions(self._tensor(rays)).numpy()
+
+    def sample(self, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Points spread evenly by area, (K, 3) float64 about `center`, and their facets."""
+        rng = np.random.default_rng(seed)
+        reach = np.cumsum(self.areas)
+        # Stratified: one point to each K-th part of the area, so that no facet is left out by chance.
+        at = (np.arange(count) + rng.random(count)) * (reach[-1] / count)
+        facet = np.searchsorted(reach, at, side="right").clip(max=np.flatnonzero(self.areas)[-1])
+        root, v = np.sqrt(rng.random((count, 1))), rng.random((count, 1))
+        weights = np.hstack([1 - root, root * (1 - v), root * v])  # even over a triangle: Osada et al. 2002, eq. 1
+        return np.einsum("nc,ncd->nd", weights, self.vertices[self.faces[facet]]), facet
+
+    def tessellation(self) -> np.ndarray:
+        """(F,) float32: how far a curved surface that STEP or IGES holds may bulge over each of its facets.
+
+        Two facets of width w that meet at a small angle θ are chords of an arc whose height over a chord is w·θ/8; 0 of
+        other files, which say of no edge whether it is sharp.
+        """
+        error = np.zeros(len(self.faces))
+        if Path(self.name).suffix.lower() not in CURVED:
+            return error.astype(np.float32)
+        edges = self._edges
+        angle = edges.angles(self.normals)
+        angle[angle > ANGULAR] = 0
+        for k, (i, j) in enumerate(_SIDES):
+            length = np.linalg.norm(self.vertices[self.faces[:, j]] - self.vertices[self.faces[:, i]], axis=1)
+            width = 2 * self.areas / np.where(length > 0, length, np.inf)
+            error = np.maximum(error, width * angle[edges.of[:, k]] / 8)
+        return error.astype(np.float32)
+
+
+class _Edges:
+    """The E edges of faces: (E, 2) `pairs` of vertices, (F, 3) `of`, the edges of each face, as `_SIDES` has them;
+    (E,) bool `alone`; how many are `free` or `turned`; and whether all is `closed`."""
+
+    def __init__(self, faces: np.ndarray, vertices: int) -> None:
+        start, end = faces[:, [0, 1, 2]].ravel(), faces[:, [1, 2, 0]].ravel()
+        low, high = np.minimum(start, end), np.maximum(start, end)
+        key, self._where = np.unique(low * np.int64(vertices) + high, return_inverse=True)
+        self._where = self._where.reshape(-1)
+        self.of = self._where.reshape(-1, 3)
+        self.pairs = np.stack([key // vertices, key % vertices], 1)
+        count = np.bincount(self._where)
+        way = np.bincount(self._where, np.where(start < end, 1, -1))
+        self.alone = count == 1
+        self.free = int(self.alone.sum())
+        self.turned = int(((count > 1) & (way != 0)).sum())
+        self.closed = not self.free and not self.turned
+
+    def sums(self, normals: np.ndarray) -> np.ndarray:
+        """(E, 3) sums of the normals of the faces at each edge."""
+        rows = normals.repeat(3, 0)
+        return np.stack([np.bincount(self._where, rows[:, axis], len(self.pairs)) for axis in range(3)], 1)
+
+    def angles(self, normals: np.ndarray) -> np.ndarray:
+        """(E,) between the two faces of each edge, in radians; 0 of other edges."""
+        both = np.bincount(self._where) == 2
+        half = np.linalg.norm(self.sums(normals), axis=1) / 2
+        return np.where(both, 2 * np.arccos(np.clip(half, -1, 1)), 0.0)
+
+
+#: Of a face's features, by which barycentric coordinates vanish: u (1), v (2), the first corner's (4).
+_FEATURE = np.array([0, 3, 1, 4, 2, 6, 5, 0])
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(length > 0, length, 1)
+
+
+def _welded(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Without copies of vertices, as STL has them, nor faces that two of their corners share."""
+    vertices, faces = _merged(vertices, faces, np.unique(vertices, axis=0, return_inverse=True)[1].reshape(-1))
+    edges = _Edges(faces, len(vertices))
+    if not edges.free:
+        return vertices, faces
+    border = np.unique(edges.pairs[edges.alone])
+    size = float(np.ptp(vertices, axis=0).max())
+    near = KDTree(vertices[border]).query_pairs(SEAM * size, output_type="ndarray")
+    if not len(near):
+        return vertices, faces
+    links = coo_matrix((np.ones(len(near)), border[near].T), shape=(len(vertices),) * 2)
+    return _merged(vertices, faces, connected_components(links, directed=False)[1])
+
+
+def _merged(vertices: np.ndarray, faces: np.ndarray, number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """With one vertex for each number."""
+    first = np.zeros(number.max() + 1, np.int64)
+    first[number[::-1]] = np.arange(len(number))[::-1]
+    faces = number[faces].astype(np.int64)
+    whole = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
+    return vertices[first], faces[whole]
