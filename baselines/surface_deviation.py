@@ -1,4 +1,4 @@
-"""How far a scan leaves the surface of normal scans of the same part, against what these leave each other; or a nominal."""
+"""How far a scan leaves the surface of normal scans of a part, against what these leave each other; or a nominal."""
 
 from __future__ import annotations
 
@@ -208,9 +208,9 @@ class SurfaceDeviation(AnomalyDetector):
     def score_cloud(self, cloud: PointCloud) -> Detection:
         """Score one cloud; `layers` holds `deviation`, the averaged deviation in the cloud's own unit.
 
-        Against a nominal it is signed, + where there is too much, as it is measured, and NaN where nothing can be; `lod`
-        beside it is what 95 % of the points stay under by noise and alignment alone, `usual` what normal scans leave
-        there. `Detection.inspection` has the rest. A scan of another size has no verdict then.
+        Against a nominal it is signed, + where there is too much, not averaged, and NaN where nothing can be measured;
+        `lod` beside it is what 95 % of the points stay under by noise and alignment alone, `usual` what normal scans
+        leave there. `Detection.inspection` has the rest. A scan of another size has no verdict then.
 
         Raises:
             ConfigError: not fitted yet.

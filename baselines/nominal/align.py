@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -16,16 +16,19 @@ from pointadplus.geometry.registration import Transform, kabsch, rotation_from_a
 
 from .mesh import NominalMesh
 
-BEST_FIT, NONE, POINTS = "best fit", "none", "reference points"
+BEST_FIT: Final = "best fit"
+NONE: Final = "none"
+POINTS: Final = "reference points"
 
 # All ours; lengths are shares of the nominal's size.
-SAMPLE, JUDGED = 12_000, 40_000  # points of a scan that are aligned, and of the nominal that they are aligned to
-STEPS, STILL = 40, 1e-8  # of ICP at most, and the motion under which it ends
+SAMPLE, POSED, JUDGED = 12_000, 4_000, 40_000  # points of a scan that are fitted, that the pose is sought with, and of
+# the nominal that it is sought on
+STEPS, TRIED, STILL = 40, 10, 3e-7  # of ICP at most, where a scan lies already, and the motion under which it ends
 ROBUST = 3.0  # standard deviations, told by the median, that halve a weight and more
 LIES = 4.0, 0.001, 0.01  # of them, within which a point lies on the nominal; but at least, and at most
 FAR = 0.04  # that a point counts at most when fits are compared
 IN_PLACE = 0.9995  # share of points on the nominal from which on a scan lies in its place already
-CLEAN, MIRRORED = 0.97, 0.5  # share under which the mirror image is tried, and of the misfit which it has to come under
+MIRROR, MIRRORED = (0.2, 0.97), 0.5  # shares between which the mirror image is tried; of the misfit, to come under
 FEWEST = 50  # points of a chosen part of the surface
 STRAIGHT = 1e-3  # second over first extent of reference points under which they lie on a line
 
@@ -37,13 +40,15 @@ class Alignment(NamedTuple):
         motion: from the scan's frame, in the nominal's unit, into the nominal's.
         residual: RMS distance of the points that it rests on, in the nominal's unit; of reference points that of the
             pairs; None where nothing was aligned.
-        share: of the scan's points that it rests on; of an alignment that was given, that lie on the nominal.
+        share: of the scan's points that it rests on.
+        lies: share of them that lie on the nominal; the same, unless it is fitted to a part of it.
         mirrored: whether the scan's mirror image fits far better.
     """
 
     motion: Transform
     residual: float | None
     share: float
+    lies: float
     mirrored: bool = False
 
 
@@ -119,25 +124,28 @@ def best_fit(mesh: NominalMesh, reference: Reference, scan: np.ndarray, on: np.n
         scan: (N, 3) float64 even sample, in its own frame and the nominal's unit.
         on: see `read_on`.
     """
-    whole = _Fit(mesh, scan)
-    found = whole.refined(Transform.identity().rotation, -torch.from_numpy(mesh.center))
+    found = _Fit(mesh, scan).refined(Transform.identity().rotation, -torch.from_numpy(mesh.center), TRIED)
     if found.share < IN_PLACE:
-        pose = reference.align(torch.from_numpy(scan - scan.mean(0)).float())
-        shift = pose.translation - pose.rotation @ torch.from_numpy(scan.mean(0))
-        found = min(found, whole.refined(pose.rotation, shift), key=lambda one: one.misfit)
+        found = min(found, _sought(mesh, reference, scan), key=lambda one: one.misfit)
     mirrored = False
-    if found.share < CLEAN:
-        flipped = scan * [-1, 1, 1]
-        pose = reference.align(torch.from_numpy(flipped - flipped.mean(0)).float())
-        other = _Fit(mesh, flipped).refined(
-            pose.rotation, pose.translation - pose.rotation @ torch.from_numpy(flipped.mean(0))
-        )
-        mirrored = other.misfit < MIRRORED * found.misfit
+    if MIRROR[0] <= found.share < MIRROR[1]:
+        mirrored = _sought(mesh, reference, scan * [-1, 1, 1]).misfit < MIRRORED * found.misfit
     if on is not None:
         found = _Fit(mesh, scan, _chooser(on, mesh.center)).refined(found.rotation, found.translation)
     return Alignment(
-        Transform(found.rotation, found.translation + torch.from_numpy(mesh.center)), found.residual, found.share, mirrored
+        Transform(found.rotation, found.translation + torch.from_numpy(mesh.center)),
+        found.residual,
+        found.share,
+        found.lies,
+        mirrored,
     )
+
+
+def _sought(mesh: NominalMesh, reference: Reference, scan: np.ndarray) -> _Found:
+    """The pose that `reference` finds, refined."""
+    middle = scan.mean(0)
+    pose = reference.align(torch.from_numpy(scan[:POSED] - middle).float())
+    return _Fit(mesh, scan).refined(pose.rotation, pose.translation - pose.rotation @ torch.from_numpy(middle))
 
 
 def lying(distance: np.ndarray, size: float) -> np.ndarray:
@@ -151,6 +159,7 @@ class _Found(NamedTuple):
     translation: torch.Tensor
     residual: float
     share: float
+    lies: float
     misfit: float
 
 
@@ -162,11 +171,11 @@ class _Fit:
     ) -> None:
         self.mesh, self.scan, self.chosen = mesh, scan, chosen
 
-    def refined(self, rotation: torch.Tensor, translation: torch.Tensor) -> _Found:
+    def refined(self, rotation: torch.Tensor, translation: torch.Tensor, steps: int = STEPS) -> _Found:
         """From a motion into the frame about the nominal's `center`."""
         size = self.mesh.size
         turn, shift = rotation.numpy(), translation.numpy()
-        for _ in range(STEPS):
+        for _ in range(steps):
             points, distance, along, on = self._look(turn, shift)
             if on.sum() < FEWEST:
                 break
@@ -185,10 +194,11 @@ class _Fit:
                 break
         points, distance, _, on = self._look(turn, shift)
         there = np.zeros(len(on), bool)
-        there[on] = lying(distance[on], size) if on.any() else False
+        there[on] = lying(distance[on], size) if on.sum() >= FEWEST else False
         residual = float(np.sqrt(np.mean(distance[there] ** 2))) if there.any() else float("nan")
+        lies = float(lying(distance, size).mean())
         misfit = float(np.minimum(np.abs(distance), FAR * size).mean())
-        return _Found(torch.from_numpy(turn), torch.from_numpy(shift), residual, float(there.mean()), misfit)
+        return _Found(torch.from_numpy(turn), torch.from_numpy(shift), residual, float(there.mean()), lies, misfit)
 
     def _look(self, turn: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Moved points, distances, directions, and which points the fit is for."""
@@ -215,4 +225,3 @@ def _chooser(on: np.ndarray, center: np.ndarray) -> Callable[[np.ndarray], np.nd
 def _deviation(distance: np.ndarray) -> float:
     """Standard deviation of normal errors about 0, by their median: outliers do not count."""
     return 1.4826 * float(np.median(np.abs(distance)))
-

@@ -63,13 +63,15 @@ class Groups(NamedTuple):
         number[occupied] = np.arange(len(occupied), dtype=np.int32)
         return cls(grid, number[grid.cell] * 6 + way, occupied.repeat(6), number)
 
-    def near(self, places: np.ndarray, way: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    def near(
+        self, places: np.ndarray, way: np.ndarray, taken: np.ndarray, steps: tuple[int, ...] = (-1, 0, 1)
+    ) -> np.ndarray:
         """(K,) bool, whether a group that is taken, (G,) bool, and faces a place's way lies in its cell or in one of
-        the 26 beside it."""
+        the 26 beside it; with `steps` (0,) in its cell alone."""
         grid = self.grid
         at = np.floor((places - grid.low) / grid.side).astype(np.int64) + 1
         found = np.zeros(len(places), bool)
-        for step in product((-1, 0, 1), repeat=3):
+        for step in product(steps, repeat=3):
             beside = at + step
             inside = np.flatnonzero(((beside >= 0) & (beside < grid.shape)).all(1))
             x, y, z = beside[inside].T

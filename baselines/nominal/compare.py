@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,14 +22,14 @@ from pointadplus.results.detection import Detection
 from pointadplus.zero_shot.observation import Stopwatch
 
 from .align import BEST_FIT, JUDGED, NONE, POINTS, SAMPLE, Alignment, Pairs, best_fit, by_points, lying
-from .deviation import SIGMAS, Measured, facing, measure, noise_of, registration
+from .deviation import Measured, facing, measure
 from .judging import Findings, inspect
 from .mesh import NominalMesh
 from .places import Places
 from .units import Scale, reconcile
 
 REACH = 0.1  # ours: share of the nominal's size beyond which a point is none of the part
-SKETCH = 40_000  # ours: points whose spacing is told
+SKETCH = 40_000  # ours: points that tell the spacing, the pose and a table
 LEARNT = 200_000  # ours: points of a normal scan that are learnt from
 
 
@@ -41,10 +41,12 @@ class Usual(NamedTuple):
 
 
 class Laid(NamedTuple):
-    """A scan on the nominal: where its points lie, (N, 3) float32 about its `center`, how they came there, and in what
-    unit."""
+    """A scan on the nominal: where its points lie, (N, 3) float32 about its `center`, rows of some of them that look
+    random, their spacing, how they came there, and in what unit."""
 
     points: np.ndarray
+    some: np.ndarray
+    spacing: float
     alignment: Alignment
     scale: Scale
 
@@ -121,25 +123,24 @@ class NominalComparison:
         """A scan in the nominal's frame and unit."""
         mesh = self.mesh
         scale = reconcile(cloud.normalization().scale, cloud.unit, mesh.size, mesh.unit)
-        some = fixed_sample(cloud.points, SAMPLE)
+        some = fixed_sample(cloud.points, SKETCH)
+        sketch = cloud.points[some]
+        spacing = point_spacing(sketch) * (len(some) / len(cloud)) ** 0.5 * scale.factor
         offset = cloud.offset.numpy()
-        sample = (cloud.points[some].double().numpy() + offset) * scale.factor
+        sample = (sketch[fixed_sample(sketch, SAMPLE)].double().numpy() + offset) * scale.factor
         alignment = self._aligned(sample, scale)
         turn = alignment.motion.rotation.numpy()
         shift = turn @ (offset * scale.factor) + alignment.motion.translation.numpy() - mesh.center
         points = (cloud.points.double().numpy() @ (turn.T * scale.factor) + shift).astype(np.float32)
-        return Laid(points, alignment, scale)
+        return Laid(points, some.numpy(), spacing, alignment, scale)
 
     def measure(self, laid: Laid) -> Measured:
         """The deviations of a scan that lies on the nominal."""
-        points = torch.from_numpy(laid.points)
-        some = points[fixed_sample(points, SKETCH)]
-        spacing = point_spacing(some) * (len(some) / len(points)) ** 0.5
-        return measure(self.mesh, laid.points, spacing, REACH * self.mesh.size, self._bulges, self._ways)
+        return measure(self.mesh, laid.points, laid.spacing, REACH * self.mesh.size, self._bulges, self._ways)
 
     def _aligned(self, sample: np.ndarray, scale: Scale) -> Alignment:
         if not scale.fits:
-            return Alignment(Transform.identity(), None, 0.0)
+            return Alignment(Transform.identity(), None, 0.0, 0.0)
         if self.align == "best-fit":
             return best_fit(self.mesh, self._reference, sample, self.on)
         motion, residual = Transform.identity(), None
@@ -147,10 +148,11 @@ class NominalComparison:
             motion, residual = by_points(self.align, scale.factor)
         moved = motion.apply(torch.from_numpy(sample)).numpy() - self.mesh.center
         distance = self.mesh.closest(moved.astype(np.float32)).distance
-        return Alignment(motion, residual, float(lying(distance, self.mesh.size).mean()))
+        lies = float(lying(distance, self.mesh.size).mean())
+        return Alignment(motion, residual, lies, lies)
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> Literal["best fit", "none", "reference points"]:
         """How scans are aligned, as an `Inspection` has it."""
         return POINTS if isinstance(self.align, Pairs) else NONE if self.align == "none" else BEST_FIT
 
@@ -202,6 +204,3 @@ def _detection(
         found.object_score, cloud.to_rows(torch.from_numpy(found.scores)), cloud, layers, seconds,
         notes=found.notes, measurable=found.measurable, inspection=found.inspection,
     )  # fmt: skip
-
-
-__all__ = ["SIGMAS", "NominalComparison", "Usual"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from pointadplus.cloud import PointCloud
 from pointadplus.geometry.ground import find_ground
@@ -12,7 +13,7 @@ from pointadplus.results.inspection import Inspection
 from pointadplus.text import rounded
 
 from ..gate import LEAST, judge
-from .deviation import AROUND, SIGMAS, Measured, noise_of, registration, shared
+from .deviation import AROUND, SIGMAS, Measured, registration, shared
 
 if TYPE_CHECKING:
     from .compare import Laid, NominalComparison, Usual
@@ -41,7 +42,13 @@ class Findings(NamedTuple):
 
 
 def inspect(
-    nominal: NominalComparison, cloud: PointCloud, laid: Laid, measured: Measured, usual: Usual | None, *, ground_removed: bool
+    nominal: NominalComparison,
+    cloud: PointCloud,
+    laid: Laid,
+    measured: Measured,
+    usual: Usual | None,
+    *,
+    ground_removed: bool,
 ) -> Findings:
     """Judge a scan by its deviations.
 
@@ -58,8 +65,8 @@ def inspect(
     """
     deviation = measured.deviation
     known = ~np.isnan(deviation)
-    noise = noise_of(measured)
-    off = registration((deviation if usual is None else deviation - usual.mean)[known], noise)
+    every = (deviation if usual is None else deviation - usual.mean)[known]
+    off = registration(every, measured.noise[known]) if len(every) else 0.0
     if nominal.kind == "reference points":
         off = max(off, laid.alignment.residual or 0.0)
     lod = SIGMAS * (np.sqrt(measured.noise**2 + measured.bulge**2) + np.float32(off))
@@ -69,17 +76,17 @@ def inspect(
     top = max(0.0, shared(ratio, laid.points, near))
     shown = nominal.places.shown(measured)
     owed = nominal.places.owed(nominal.mesh, shown, _eyes(cloud, laid, nominal.mesh.center))
-    lacking = nominal.places.lacking(shown, owed)
+    lacking = nominal.places.lacking(measured, shown, owed)
     covered = float(shown.mean())
-    notes, measurable = _notes(nominal, cloud, laid, measured, covered, float(lacking.sum() / max(1, owed.sum())), ground_removed)
+    notes, measurable = _notes(
+        nominal, cloud, laid, measured, covered, float(lacking.sum() / max(1, owed.sum())), ground_removed
+    )
     found = None
     if known.any():
         missing = float(lacking.sum()) * nominal.places.area
         found = _inspection(nominal, laid, measured, lod, covered, missing, measurable)
         if missing and measurable:
-            at = nominal.places.points[lacking].mean(0) + nominal.mesh.center
-            place = ", ".join(rounded(value) for value in at)
-            notes += (f"{missing / nominal.places.area / len(shown):.1%} of the nominal's surface is missing that the scan should show, about ({place}) of the nominal",)
+            notes += (_missing(nominal, lacking),)
         if found.tolerance is not None and found.lod > COARSE * (found.tolerance[1] - found.tolerance[0]) / 2:
             notes += ("noise is as large as the tolerance: it decides little",)
     return Findings(
@@ -88,9 +95,7 @@ def inspect(
     )  # fmt: skip
 
 
-def _ratio(
-    tolerance: tuple[float, float] | None, measured: Measured, usual: Usual | None, off: float
-) -> np.ndarray:
+def _ratio(tolerance: tuple[float, float] | None, measured: Measured, usual: Usual | None, off: float) -> np.ndarray:
     """(N,) how far each point is off, 1 where it scores 0.5."""
     deviation = measured.deviation
     if tolerance is not None and usual is None:
@@ -103,19 +108,27 @@ def _ratio(
     least = np.float32(1e-7) * np.float32(np.abs(measured.deviation[~np.isnan(deviation)]).max(initial=1e-30))
     several = np.maximum(several, least)
     together = np.abs(measured.mean - mean) / several
-    return np.maximum(np.abs(deviation - mean) / np.maximum(one, least), np.where(np.isnan(deviation), 0, together)) / TWICE
+    return (
+        np.maximum(np.abs(deviation - mean) / np.maximum(one, least), np.where(np.isnan(deviation), 0, together))
+        / TWICE
+    )
 
 
 def _inspection(
-    nominal: NominalComparison, laid: Laid, measured: Measured, lod: np.ndarray, covered: float, missing: float, measurable: bool
+    nominal: NominalComparison,
+    laid: Laid,
+    measured: Measured,
+    lod: np.ndarray,
+    covered: float,
+    missing: float,
+    measurable: bool,
 ) -> Inspection:
     per = 1 / laid.scale.factor
     deviation = measured.deviation
     known = ~np.isnan(deviation)
     every = deviation[known]
-    steps = np.rint(every.astype(np.float64) / (2.0**-40 * nominal.mesh.size)).astype(np.int64)  # their sum never rounds
-    mean = float(steps.sum()) / len(steps) * 2.0**-40 * nominal.mesh.size
-    low, high = np.quantile(every, (0.05, 0.95))
+    ordered = np.sort(every).astype(np.float64)  # sums of them round alike in any order of the points
+    low, high = (ordered[round(share * (len(ordered) - 1))] for share in (0.05, 0.95))
     near = AROUND * measured.spacing
     points = laid.points[known]
     shares: tuple[float | None, ...] = (None, None, None)
@@ -135,8 +148,8 @@ def _inspection(
         coverage=covered,
         tolerance=None if limits is None else (limits[0] * per, limits[1] * per),
         measured=len(every),
-        mean=mean * per,
-        rms=float(np.sqrt(np.sort(every.astype(np.float64) ** 2).mean())) * per,
+        mean=float(ordered.mean()) * per,
+        rms=float(np.sqrt(np.square(ordered).mean())) * per,
         low=float(low) * per,
         high=float(high) * per,
         largest=shared(every, points, near) * per,
@@ -152,6 +165,13 @@ def _inspection(
     )
 
 
+def _missing(nominal: NominalComparison, lacking: np.ndarray) -> str:
+    at = nominal.places.points[lacking].mean(0) + nominal.mesh.center
+    place = ", ".join(rounded(value) for value in at)
+    what = f"{lacking.mean():.1%} of the nominal's surface is missing that the scan should show"
+    return f"{what}, about ({place}) of the nominal"
+
+
 def _eyes(cloud: PointCloud, laid: Laid, center: np.ndarray) -> np.ndarray | None:
     """(E, 3) where the eyes of each scan of a file stood, about the nominal's center."""
     if cloud.eyes is None:
@@ -160,7 +180,13 @@ def _eyes(cloud: PointCloud, laid: Laid, center: np.ndarray) -> np.ndarray | Non
 
 
 def _notes(
-    nominal: NominalComparison, cloud: PointCloud, laid: Laid, measured: Measured, covered: float, lost: float, ground_removed: bool
+    nominal: NominalComparison,
+    cloud: PointCloud,
+    laid: Laid,
+    measured: Measured,
+    covered: float,
+    lost: float,
+    ground_removed: bool,
 ) -> tuple[tuple[str, ...], bool]:
     """What is to be told, and whether there can be a verdict."""
     told = [*laid.scale.notes, *nominal.mesh.topology.notes()]
@@ -169,12 +195,14 @@ def _notes(
     grey = float(np.isnan(measured.deviation).mean())
     if alignment.mirrored:
         bad.append("the scan is a mirror image of the nominal")
-    elif not ground_removed and _on_table(cloud, measured, nominal.mesh.size):
+    elif not ground_removed and _on_table(cloud.points[laid.some], measured.deviation[laid.some], nominal.mesh.size):
         bad.append('the part lies on a table that was scanned, too; ground="remove" (--ground remove) leaves it out')
-    elif alignment.share < RESTS:
+    elif alignment.share == 0:
+        bad.append("the scan shows too little of what it is fitted to")
+    elif alignment.lies < RESTS:
         how = {"best fit": "by the best fit", "none": "as it lies", "reference points": "by its reference points"}
-        part = "" if nominal.on is None else " and in the part that is fitted to"
-        bad.append(f"{how[nominal.kind]} {alignment.share:.0%} of the scan lies on the nominal{part}: another part, or a wrong pose")
+        shown = f"{how[nominal.kind]} {alignment.lies:.0%} of the scan lies on the nominal"
+        bad.append(f"{shown}: another part, or a wrong pose")
     elif grey > SEEN:
         bad.append(f"{grey:.0%} of the points cannot be measured: they lie far from the nominal, or on its free border")
     elif lost > HALF:
@@ -186,13 +214,11 @@ def _notes(
     return (*bad, *told), enough and not bad and covered >= LEAST
 
 
-def _on_table(cloud: PointCloud, measured: Measured, size: float) -> bool:
-    """Whether the scan has a plane under the part that is no face of the nominal."""
-    plane = find_ground(cloud.points)
+def _on_table(points: Tensor, deviation: np.ndarray, size: float) -> bool:
+    """Whether there is a plane under the part that is no face of the nominal."""
+    plane = find_ground(points)
     if plane is None:
         return False
-    flat = (plane.heights(cloud.points).abs() <= plane.reach).numpy()
-    away = ~(np.abs(measured.deviation) <= 0.01 * size)
+    flat = (plane.heights(points).abs() <= plane.reach).numpy()
+    away = ~(np.abs(deviation) <= 0.01 * size)
     return float(away[flat].mean()) > TABLE
-
-

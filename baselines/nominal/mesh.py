@@ -1,4 +1,4 @@
-"""The nominal: triangles whose closest points are found by ray-casting hardware's trees, and which side of them is out."""
+"""The nominal: triangles, how they hang together, which of them is nearest to a point, and on which side it lies."""
 
 from __future__ import annotations
 
@@ -21,15 +21,20 @@ SEAM = 1e-6  # share of the size within which vertices are one: exporters round 
 CORNER = 1e-6  # barycentric coordinate under which a closest point lies on an edge
 ANGULAR = 0.12  # radians between facets of one curved face: `io.cad` asks for 0.1
 CURVED = (".step", ".stp", ".iges", ".igs")
-_SIDES = ((0, 1), (1, 2), (2, 0))  # edges of a face, and where they stand in tables of features: 1, 2, 3; corners: 4 … 6
+_SIDES = (
+    (0, 1),
+    (1, 2),
+    (2, 0),
+)  # edges of a face, and where they stand in tables of features: 1, 2, 3; corners: 4 … 6
 
 
 class Closest(NamedTuple):
-    """Of N points: (N,) signed distance to the nominal, + outside; (N, 3) unit vector along which it grows; (N,) facet
-    that is nearest, and (N,) whether the nearest place is a free edge."""
+    """Of N points: (N,) signed distance to the nominal, + outside; (N, 3) nearest place of it, and the way from there to
+    the point; (N,) facet that it is of, and (N,) whether it is on a free edge."""
 
     distance: np.ndarray
-    direction: np.ndarray
+    foot: np.ndarray
+    offset: np.ndarray
     facet: np.ndarray
     free: np.ndarray
 
@@ -52,7 +57,9 @@ class Topology:
         """What is to be told of it."""
         told = []
         if self.turned:
-            told.append(f"facets of the nominal disagree on which side is out ({self.turned:,} edges): signs may be wrong")
+            told.append(
+                f"facets of the nominal disagree on which side is out ({self.turned:,} edges): signs may be wrong"
+            )
         if self.free:
             told.append(f"the nominal is open ({self.free:,} free edges): nothing is measured at its border")
         if self.bodies > 1:
@@ -88,9 +95,9 @@ class NominalMesh:
         self.name, self.unit = name, unit
         places = np.asarray(vertices, np.float64)
         if center is None:
-            center = (places[faces].min((0, 1)) + places[faces].max((0, 1))) / 2
+            center = np.asarray((places[faces].min((0, 1)) + places[faces].max((0, 1))) / 2)
             places = places - center
-        self.center = center
+        self.center: np.ndarray = center
         # Rays are cast in single precision: what is measured is measured on the very same triangles.
         self.vertices, self.faces = _welded(places.astype(np.float32).astype(np.float64), faces)
         a, b, c = (self.vertices[self.faces[:, k]] for k in range(3))
@@ -182,22 +189,24 @@ class NominalMesh:
         scene = self.scene
         found = scene.compute_closest_points(self._tensor(np.ascontiguousarray(points, np.float32)))
         facet = found["primitive_ids"].numpy()
-        offset = points - found["points"].numpy()
+        foot = found["points"].numpy()
+        offset = points - foot
         u, v = found["primitive_uvs"].numpy().T
         near = (u <= CORNER).astype(np.int8) + 2 * (v <= CORNER) + 4 * (u + v >= 1 - CORNER)
         feature = _FEATURE[near]  # u belongs to the second corner, v to the third
-        outward = self._features.reshape(-1, 3)[facet.astype(np.int64) * 7 + feature]
-        side = np.where(np.einsum("ij,ij->i", offset, outward) < 0, np.float32(-1), np.float32(1))
-        length = np.sqrt(np.einsum("ij,ij->i", offset, offset))
-        distance = side * length
-        free = self._free.reshape(-1)[facet.astype(np.int64) * 7 + feature] if self.topology.free else np.zeros(len(u), bool)
-        return Closest(distance, offset, facet, free)
+        row = facet.astype(np.int64) * 7 + feature
+        height = np.einsum("ij,ij->i", offset, self._features.reshape(-1, 3)[row])
+        side = np.where(height < 0, np.float32(-1), np.float32(1))
+        # Over a face the height is free of how the closest point was rounded along it.
+        distance = np.where(feature == 0, height, side * np.sqrt(np.einsum("ij,ij->i", offset, offset)))
+        free = self._free.reshape(-1)[row] if self.topology.free else np.zeros(len(row), bool)
+        return Closest(distance, foot, offset, facet, free)
 
     def directions(self, found: Closest) -> np.ndarray:
         """(N, 3) float64 unit vectors along which the signed distance grows; the facet's normal on the surface."""
         length = np.abs(found.distance)[:, None]
         away = length > 1e-6 * self.size
-        along = found.direction / np.where(away, found.distance[:, None], 1)
+        along = found.offset / np.where(away, found.distance[:, None], 1)
         return np.where(away, along, self.normals[found.facet]).astype(np.float64)
 
     def hidden(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ class Places(NamedTuple):
         return cls(points, normals, facing(mesh)[facet], reachable, near, float(mesh.areas.sum()) / len(points))
 
     def shown(self, measured: Measured) -> np.ndarray:
-        """(K,) bool, which of them a scan has, to its grain: a point that faces the same way, in their cell or beside."""
+        """(K,) bool, which of them a scan has, to its grain: points that face the same way, in their cell or beside."""
         return measured.groups.near(self.points, self.way, measured.taken)
 
     def owed(self, mesh: NominalMesh, shown: np.ndarray, eyes: np.ndarray | None) -> np.ndarray:
@@ -85,10 +85,18 @@ class Places(NamedTuple):
         there, all_of = (np.bincount(self.way[each], minlength=6) for each in (shown & self.reachable, self.reachable))
         return self.reachable & (there >= LOOKED_AT * all_of)[self.way]
 
-    def lacking(self, shown: np.ndarray, owed: np.ndarray) -> np.ndarray:
-        """(K,) bool, which of them are missing: owed and not shown, as most of those around."""
+    def lacking(self, measured: Measured, shown: np.ndarray, owed: np.ndarray) -> np.ndarray:
+        """(K,) bool, which of them are missing: owed and not shown, as most of those around; and from there on whatever
+        has no point in its own cell, as far as that hangs together."""
         missing = owed & ~shown
-        return missing & (missing[self.near].sum(1) >= AGREE)
+        missing &= missing[self.near].sum(1) >= AGREE
+        empty = owed & ~measured.groups.near(self.points, self.way, measured.taken, (0,))
+        while missing.any():
+            wider = missing | (empty & missing[self.near].any(1))
+            if (wider == missing).all():
+                break
+            missing = wider
+        return missing
 
     def _sees(self, mesh: NominalMesh, rays: np.ndarray) -> np.ndarray:
         faces = (self.normals * rays).sum(1) > FACING

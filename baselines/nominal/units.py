@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from pointadplus.text import rounded
 from pointadplus.units import UNITS
 
 from ..gate import LARGEST, NEAR
@@ -38,12 +39,16 @@ def reconcile(size: float, unit: str | None, nominal: float, nominal_unit: str |
         if 1 / LARGEST < ratio < LARGEST:
             told = (f"the scan is in {unit}, the nominal in {nominal_unit}",) if unit != nominal_unit else ()
             return Scale(factor, unit, told)
-        return Scale(factor, unit, (_apart(ratio, f"both are said to be in units that are known, {unit} and {nominal_unit}"),), False)
+        return Scale(factor, unit, (_apart(ratio, f"they say that they are in {unit} and in {nominal_unit}"),), False)
     ratio = size / nominal
     known = unit or nominal_unit
     if 1 / LARGEST < ratio < LARGEST:
         told = "" if known is None else f": both are taken to be in {known}"
-        notes = () if known is None else (f"the {'nominal' if unit else 'scan'} does not say its unit{told}, by its extents",)
+        notes = (
+            ()
+            if known is None
+            else (f"the {'nominal' if unit else 'scan'} does not say its unit{told}, by its extents",)
+        )
         return Scale(1.0, known, notes)
     scans, nominals = (unit,) if unit else _COMMON, (nominal_unit,) if nominal_unit else _COMMON
     pairs = [(UNITS[scan] / UNITS[part], scan, part) for scan in scans for part in nominals if scan != part]
@@ -55,5 +60,5 @@ def reconcile(size: float, unit: str | None, nominal: float, nominal_unit: str |
 
 
 def _apart(ratio: float, why: str) -> str:
-    larger = max(ratio, 1 / ratio)
-    return f"the scan is {larger:.3g} times as {'large' if ratio > 1 else 'small'} as the nominal: {why}; another part, or a wrong unit"
+    how = f"{rounded(max(ratio, 1 / ratio))} times as {'large' if ratio > 1 else 'small'}"
+    return f"the scan is {how} as the nominal: {why}; another part, or a wrong unit"

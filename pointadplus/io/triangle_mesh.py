@@ -184,6 +184,4 @@ def _from_raw(raw: RawCloud, source: str | None) -> TriangleMesh:
     if raw.faces is None:
         raise CloudReadError("the file has no face", expected="triangles", found=f"{len(raw.points)} points")
     normals = unit_normals(raw.normals)
-    return TriangleMesh.create(
-        raw.points, raw.faces, normals=normals, colors=raw.colors, source=source, unit=raw.unit
-    )
+    return TriangleMesh.create(raw.points, raw.faces, normals=normals, colors=raw.colors, source=source, unit=raw.unit)
