@@ -157,7 +157,7 @@ def lying(distance: np.ndarray, size: float) -> np.ndarray:
 class _Found(NamedTuple):
     rotation: torch.Tensor
     translation: torch.Tensor
-    residual: float
+    residual: float | None
     share: float
     lies: float
     misfit: float
@@ -195,7 +195,7 @@ class _Fit:
         points, distance, _, on = self._look(turn, shift)
         there = np.zeros(len(on), bool)
         there[on] = lying(distance[on], size) if on.sum() >= FEWEST else False
-        residual = float(np.sqrt(np.mean(distance[there] ** 2))) if there.any() else float("nan")
+        residual = float(np.sqrt(np.mean(distance[there] ** 2))) if there.any() else None
         lies = float(lying(distance, size).mean())
         misfit = float(np.minimum(np.abs(distance), FAR * size).mean())
         return _Found(torch.from_numpy(turn), torch.from_numpy(shift), residual, float(there.mean()), lies, misfit)

@@ -18,6 +18,7 @@ from pointadplus.text import file_name
 
 # All ours.
 SEAM = 1e-6  # share of the size within which vertices are one: exporters round a seam's two sides apart
+ROUNDED = 2e-6  # share of the size that a closest point may be off by along its face, in single precision
 CORNER = 1e-6  # barycentric coordinate under which a closest point lies on an edge
 ANGULAR = 0.12  # radians between facets of one curved face: `io.cad` asks for 0.1
 CURVED = (".step", ".stp", ".iges", ".igs")
@@ -29,8 +30,8 @@ _SIDES = (
 
 
 class Closest(NamedTuple):
-    """Of N points: (N,) signed distance to the nominal, + outside; (N, 3) nearest place of it, and the way from there to
-    the point; (N,) facet that it is of, and (N,) whether it is on a free edge."""
+    """Of N points: (N,) signed distance to the nominal, + outside; (N, 3) nearest place of it, and (N, 3) the way from
+    there to the point; (N,) facet that the place is of, and (N,) whether it lies on a free edge."""
 
     distance: np.ndarray
     foot: np.ndarray
@@ -197,8 +198,10 @@ class NominalMesh:
         row = facet.astype(np.int64) * 7 + feature
         height = np.einsum("ij,ij->i", offset, self._features.reshape(-1, 3)[row])
         side = np.where(height < 0, np.float32(-1), np.float32(1))
+        length = np.sqrt(np.einsum("ij,ij->i", offset, offset))
         # Over a face the height is free of how the closest point was rounded along it.
-        distance = np.where(feature == 0, height, side * np.sqrt(np.einsum("ij,ij->i", offset, offset)))
+        flat = (feature == 0) & (length - np.abs(height) <= np.float32(ROUNDED * self.size))
+        distance = np.where(flat, height, side * length)
         free = self._free.reshape(-1)[row] if self.topology.free else np.zeros(len(row), bool)
         return Closest(distance, foot, offset, facet, free)
 

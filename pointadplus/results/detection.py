@@ -134,7 +134,8 @@ class Detection:
             ConfigError: an option out of range.
         """
         level = self.point_threshold if threshold is None else threshold
-        return find_regions(self.cloud, self.valid_scores, level, min_points=min_points)
+        off = None if self.inspection is None else self.layers["deviation"].detach().cpu()
+        return find_regions(self.cloud, self.valid_scores, level, min_points=min_points, deviation=off)
 
     def colored(self) -> PointCloud:
         """The cloud in the colours of its scores, from dark blue, normal, to yellow, anomalous; see `palette`."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+from ..text import rounded
 
 #: The verdict of an inspection, as lists and tables have it.
 IN, OUT = "in tolerance", "out of tolerance"
@@ -72,3 +75,27 @@ class Inspection:
         values = asdict(self)
         limits = None if self.tolerance is None else list(self.tolerance)
         return {"verdict": self.verdict, **values, "tolerance": limits}
+
+
+def in_words(found: Mapping[str, Any]) -> str:
+    """`Inspection.as_record` as people read it, but for the verdict: largest deviations, shares, alignment.
+
+    For instance "largest +0.412 mm, −0.102 mm; 97.1 % within ±0.2 mm; aligned by best fit, residual 0.018 mm".
+    """
+    unit = "" if found["unit"] is None else f" {found['unit']}"
+    told = [f"largest {signed(found['largest'])}{unit}, {signed(found['smallest'])}{unit}"]
+    if found["tolerance"] is not None:
+        low, high = found["tolerance"]
+        limits = f"±{rounded(high)}" if low == -high else f"{signed(low)} … {signed(high)}"
+        told.append(f"{100 * found['within']:.1f} % within {limits}{unit}")
+    else:
+        told.append(f"{100 * found['significant']:.1f} % off by more than noise")
+    how = {"none": "not aligned"}.get(found["alignment"], f"aligned by {found['alignment']}")
+    rest = "" if found["residual"] is None else f", residual {rounded(round(found['residual'], 9))}{unit}"
+    missing = f"; {rounded(found['missing'])}{unit and unit + '²'} missing" if found["missing"] else ""
+    return f"{'; '.join(told)}; {how}{rest}{missing}"
+
+
+def signed(value: float) -> str:
+    """A deviation for people to read, with its sign."""
+    return rounded(value) if value < 0 else f"+{rounded(value)}"

@@ -248,7 +248,7 @@ def test_metrics_are_of_one_application() -> None:
 def test_the_interface_is_described_without_pages_of_others() -> None:
     async def steps(client: httpx.AsyncClient) -> None:
         described = (await client.get("/openapi.json")).json()
-        assert set(described["paths"]) == {"/score", "/report", "/health", "/metrics"}
+        assert set(described["paths"]) == {"/score", "/report", "/compare", "/health", "/metrics"}
         score = described["paths"]["/score"]["post"]
         assert "application/octet-stream" in score["requestBody"]["content"]
         assert {"413", "415", "422", "503", "504"} <= set(score["responses"])
