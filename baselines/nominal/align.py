@@ -23,7 +23,12 @@ POINTS: Final = "reference points"
 # All ours; lengths are shares of the nominal's size.
 SAMPLE, POSED, JUDGED = 12_000, 4_000, 40_000  # points of a scan that are fitted, that the pose is sought with, and of
 # the nominal that it is sought on
-STEPS, TRIED, STILL = 40, 10, 3e-7  # of ICP at most, where a scan lies already, and the motion under which it ends
+STEPS, TRIED, LAST, STILL = (
+    40,
+    10,
+    6,
+    3e-7,
+)  # of ICP at most, where a scan lies already, on all points; its least motion
 ROBUST = 3.0  # standard deviations, told by the median, that halve a weight and more
 LIES = 4.0, 0.001, 0.01  # of them, within which a point lies on the nominal; but at least, and at most
 FAR = 0.04  # that a point counts at most when fits are compared
@@ -172,27 +177,15 @@ class _Fit:
         self.mesh, self.scan, self.chosen = mesh, scan, chosen
 
     def refined(self, rotation: torch.Tensor, translation: torch.Tensor, steps: int = STEPS) -> _Found:
-        """From a motion into the frame about the nominal's `center`."""
-        size = self.mesh.size
+        """From a motion into the frame about the nominal's `center`: first some of the points, then all."""
         turn, shift = rotation.numpy(), translation.numpy()
-        for _ in range(steps):
-            points, distance, along, on = self._look(turn, shift)
-            if on.sum() < FEWEST:
-                break
-            scale = max(ROBUST * _deviation(distance[on]), 1e-7 * size)
-            weight = on / (1 + (distance / scale) ** 2) ** 2
-            middle = np.average(points, 0, weight)
-            jacobian = np.concatenate([np.cross((points - middle) / size, along), along], 1)
-            weighted = jacobian * weight[:, None]
-            square = weighted.T @ jacobian
-            # A direction that the surface says nothing about (a turn about its axis) stays where it is.
-            square += 1e-9 * np.trace(square) * np.eye(6)
-            twist = -np.linalg.solve(square, weighted.T @ (distance / size))
-            step = rotation_from_axis_angle(torch.from_numpy(twist[:3])).numpy()
-            turn, shift = step @ turn, step @ (shift - middle) + middle + size * twist[3:]
-            if np.abs(twist).max() < STILL:
-                break
-        points, distance, _, on = self._look(turn, shift)
+        for scan, most in ((self.scan[:POSED], steps), (self.scan, LAST)):
+            for _ in range(most):
+                turn, shift, still = self._step(scan, turn, shift)
+                if still:
+                    break
+        size = self.mesh.size
+        _, distance, _, on = self._look(self.scan, turn, shift)
         there = np.zeros(len(on), bool)
         there[on] = lying(distance[on], size) if on.sum() >= FEWEST else False
         residual = float(np.sqrt(np.mean(distance[there] ** 2))) if there.any() else None
@@ -200,9 +193,30 @@ class _Fit:
         misfit = float(np.minimum(np.abs(distance), FAR * size).mean())
         return _Found(torch.from_numpy(turn), torch.from_numpy(shift), residual, float(there.mean()), lies, misfit)
 
-    def _look(self, turn: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _step(self, scan: np.ndarray, turn: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+        """The next motion, and whether it is the last one still."""
+        size = self.mesh.size
+        points, distance, along, on = self._look(scan, turn, shift)
+        if on.sum() < FEWEST:
+            return turn, shift, True
+        scale = max(ROBUST * _deviation(distance[on]), 1e-7 * size)
+        weight = on / (1 + (distance / scale) ** 2) ** 2
+        middle = np.average(points, 0, weight)
+        jacobian = np.concatenate([np.cross((points - middle) / size, along), along], 1)
+        weighted = jacobian * weight[:, None]
+        square = weighted.T @ jacobian
+        # A direction that the surface says nothing about (a turn about its axis) stays where it is.
+        square += 1e-9 * np.trace(square) * np.eye(6)
+        twist = -np.linalg.solve(square, weighted.T @ (distance / size))
+        step = rotation_from_axis_angle(torch.from_numpy(twist[:3])).numpy()
+        moved = step @ (shift - middle) + middle + size * twist[3:]
+        return step @ turn, moved, bool(np.abs(twist).max() < STILL)
+
+    def _look(
+        self, scan: np.ndarray, turn: np.ndarray, shift: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Moved points, distances, directions, and which points the fit is for."""
-        points = self.scan @ turn.T + shift
+        points = scan @ turn.T + shift
         found = self.mesh.closest(points.astype(np.float32))
         along, distance = self.mesh.directions(found), found.distance.astype(np.float64)
         on = ~found.free

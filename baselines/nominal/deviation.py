@@ -115,28 +115,38 @@ def shared(values: np.ndarray, points: np.ndarray, radius: float) -> float:
         points: (N, 3).
         radius: within which points are neighbours.
     """
-    for most in (*(size for size in SOME if size < len(values)), len(values)):
-        top = np.argpartition(values, len(values) - most)[len(values) - most :]
+    for most in SOME:
+        some = values[:: max(1, len(values) // most)]
+        rank = max(0, len(some) - max(1, len(some) * most // len(values)))
+        top = np.flatnonzero(values >= np.partition(some, rank)[rank])  # about so many of the highest
         top = top[np.argsort(-values[top], kind="stable")]
-        rank = _least_rank(points[top], radius)
-        if rank is not None:
-            return float(values[top[rank - 1]])
-    return float(values.min())
+        found = _least_rank(points[top], radius, whole=len(top) == len(values))
+        if found is not None:
+            return float(values[top[found - 1]])
+    top = np.argsort(-values, kind="stable")
+    found = _least_rank(points[top], radius, whole=True)
+    return float(values.min() if found is None else values[top[found - 1]])
 
 
-def _least_rank(points: np.ndarray, radius: float) -> int | None:
-    """How many of the first points it takes for one to have enough of the others around; None if all do not do."""
+def _least_rank(points: np.ndarray, radius: float, *, whole: bool) -> int | None:
+    """How many of the first points it takes for one to have enough of the others around; None if all do not do.
+
+    What is tried does not depend on how many points there are, unless they are the `whole`.
+    """
 
     def together(rank: int) -> bool:
         tree = KDTree(points[:rank], balanced_tree=False, compact_nodes=False)
         ranks: Any = [SHARING]  # SciPy's stubs know k as an int
         return bool((tree.query(points[:rank], k=ranks, distance_upper_bound=radius)[0] <= radius).any())
 
-    low, high = 0, min(SHARING, len(points))
-    while not together(high):
-        if high == len(points):
-            return None
-        low, high = high, min(4 * high, len(points))
+    low, high = 0, SHARING
+    while high > len(points) or not together(high):
+        if high >= len(points):
+            if not whole or not together(len(points)):
+                return None
+            high = len(points)
+            break
+        low, high = high, 4 * high
     while high - low > 1 + low // 32:  # to the 32nd part of the rank: the value hardly differs
         middle = (low + high) // 2
         low, high = (low, middle) if together(middle) else (middle, high)

@@ -558,8 +558,8 @@ def test_options_reach_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"port": 0, "words": "dented, bent", **limits}
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     assert command(monkeypatch, "serve", *arguments, gain=3.0).code == 0
-    detector, config, host, port = served
-    assert (detector.gain, host, port) == (3.0, "127.0.0.1", 0)
+    detector, config, host, port, against = served
+    assert (detector.gain, host, port, against) == (3.0, "127.0.0.1", 0, None)
     assert config == ServeConfig(9, 8, 7, timeout=6.5, threshold=0.4, words=("dented", "bent"))
 
 
