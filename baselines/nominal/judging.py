@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .compare import Laid, NominalComparison, Usual
 
 # All ours.
-TWICE = 2.0  # levels of detection that score 0.5 where there is no tolerance: by chance one point in ten thousand
+SURE = 2.5  # levels of detection that score 0.5 where there is no tolerance: by chance one cell in a million
 RESTS = 0.5  # share of a scan that has to lie on the nominal, for it to be of that part
 SEEN = 0.5  # share of a scan's points that have to be measured
 HALF = 0.25  # share of what a scan should show that may be missing
@@ -52,9 +52,9 @@ def inspect(
 ) -> Findings:
     """Judge a scan by its deviations.
 
-    Without a tolerance a score of 0.5 means twice the level of detection, of the point itself or of the mean in its
-    cell, whichever is more; with one, the limit; with normal scans, twice the level of detection from what they usually
-    leave there, their spread in it. The object's is the highest that five neighbouring points reach together.
+    Without a tolerance a score of 0.5 means `SURE` levels of detection, of the point itself or of the mean in its cell,
+    whichever is more; with one, the limit; with normal scans, `SURE` levels from what they usually leave there, their
+    spread in it. The object's is the highest that five neighbouring points reach together.
 
     Args:
         nominal: what it was compared with.
@@ -110,7 +110,7 @@ def _ratio(tolerance: tuple[float, float] | None, measured: Measured, usual: Usu
     together = np.abs(measured.mean - mean) / several
     return (
         np.maximum(np.abs(deviation - mean) / np.maximum(one, least), np.where(np.isnan(deviation), 0, together))
-        / TWICE
+        / SURE
     )
 
 

@@ -349,7 +349,7 @@ def test_what_the_process_usually_leaves_is_learnt_place_by_place() -> None:
     usual, without, elsewhere = (detector.score(made(*how)) for how in ((11,), (12, 0.0), (13, 0.5, 25.0)))
     assert plain.score(made(11)).object_score > 0.8
     assert usual.object_score < 0.6
-    assert min(without.object_score, elsewhere.object_score) > max(0.7, usual.object_score + 0.2)
+    assert min(without.object_score, elsewhere.object_score) > max(0.65, usual.object_score + 0.2)
     peak = usual.layers["usual"][usual.layers["deviation"] > 0.45]
     assert float(peak.mean()) == pytest.approx(0.45, abs=0.06)
     assert inspected(usual).largest == pytest.approx(0.52, abs=0.05), "what is usual deviates still"

@@ -174,7 +174,7 @@ def compare(
     """Compare scans with a nominal, one line each: verdict, file, largest deviations, shares and alignment.
 
     Exit code 1 if any failed; the others are compared still. A region starts where the tolerance ends or, without one,
-    at twice the level of detection.
+    at two and a half levels of detection.
 
     Of a folder, what has a record in OUT/journal.jsonl already is not compared again: a run that was killed goes on.
     """
