@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -171,7 +172,9 @@ class NominalMesh:
             ConfigError: the extra `nominal` is not installed.
         """
         try:
-            import open3d
+            with warnings.catch_warnings():  # a build for graphics cards warns where there is none
+                warnings.simplefilter("ignore", ImportWarning)
+                import open3d
         except ImportError as error:
             hint = install_command("nominal")
             raise ConfigError("a nominal needs Open3D", where="nominal", found=error, hint=hint) from error

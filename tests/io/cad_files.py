@@ -47,7 +47,7 @@ GLOBAL_UNIT_ASSIGNED_CONTEXT((#90,#91,#92))REPRESENTATION_CONTEXT('',''));
 """
 
 
-def step_solid(unit: str = MILLIMETRE, corners: np.ndarray = CORNERS) -> str:
+def step_solid(unit: str = MILLIMETRE, corners: np.ndarray = CORNERS, triangles: list[list[int]] = FACES) -> str:
     """A solid of flat faces as a STEP file."""
     lines: list[str] = []
 
@@ -74,7 +74,7 @@ def step_solid(unit: str = MILLIMETRE, corners: np.ndarray = CORNERS) -> str:
         return add(f"ORIENTED_EDGE('',*,*,{edges[a, b]},.T.)")
 
     faces = []
-    for a, b, c in FACES:
+    for a, b, c in triangles:
         loop = add(f"EDGE_LOOP('',({edge(a, b)},{edge(b, c)},{edge(c, a)}))")
         bound = add(f"FACE_OUTER_BOUND('',{loop},.T.)")
         normal = direction(np.cross(corners[b] - corners[a], corners[c] - corners[a]))
