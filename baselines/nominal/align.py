@@ -21,7 +21,7 @@ NONE: Final = "none"
 POINTS: Final = "reference points"
 
 # All ours; lengths are shares of the nominal's size.
-SAMPLE, POSED, JUDGED = 12_000, 4_000, 40_000  # points of a scan that are fitted, that the pose is sought with, and of
+SAMPLE, POSED, JUDGED = 12_000, 2_500, 40_000  # points of a scan that are fitted, that the pose is sought with, and of
 # the nominal that it is sought on
 STEPS, TRIED, LAST, STILL = (
     40,
@@ -219,9 +219,8 @@ class _Fit:
         points = scan @ turn.T + shift
         found = self.mesh.closest(points.astype(np.float32))
         along, distance = self.mesh.directions(found), found.distance.astype(np.float64)
-        on = ~found.free
-        if self.chosen is not None:
-            on &= self.chosen(points - along * distance[:, None])
+        # Beyond a free border nothing is measured, but it holds a sheet that would slide.
+        on = np.ones(len(scan), bool) if self.chosen is None else self.chosen(found.foot)
         return points, distance, along, on
 
 

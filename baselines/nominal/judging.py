@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SURE = 2.5  # levels of detection that score 0.5 where there is no tolerance: by chance one cell in a million
 RESTS = 0.5  # share of a scan that has to lie on the nominal, for it to be of that part
 SEEN = 0.5  # share of a scan's points that have to be measured
-HALF = 0.25  # share of what a scan should show that may be missing
+HALF = 0.25, 0.75  # share of what a scan should show that may be missing, and of a length that has to be there
 TOLD = 0.005  # share of points without a deviation from which on they are told of
 TABLE = 0.5  # share of a plane's points that have to lie off the nominal, for it to be a table
 COARSE = 1.0  # times half a tolerance's width: noise over which it decides little
@@ -78,9 +78,8 @@ def inspect(
     owed = nominal.places.owed(nominal.mesh, shown, _eyes(cloud, laid, nominal.mesh.center))
     lacking = nominal.places.lacking(measured, shown, owed)
     covered = float(shown.mean())
-    notes, measurable = _notes(
-        nominal, cloud, laid, measured, covered, float(lacking.sum() / max(1, owed.sum())), ground_removed
-    )
+    cut = float(lacking.sum()) > HALF[0] * owed.sum() and nominal.places.extent(shown) < HALF[1]
+    notes, measurable = _notes(nominal, cloud, laid, measured, covered, cut, ground_removed)
     found = None
     if known.any():
         missing = float(lacking.sum()) * nominal.places.area
@@ -109,8 +108,7 @@ def _ratio(tolerance: tuple[float, float] | None, measured: Measured, usual: Usu
     several = np.maximum(several, least)
     together = np.abs(measured.mean - mean) / several
     return (
-        np.maximum(np.abs(deviation - mean) / np.maximum(one, least), np.where(np.isnan(deviation), 0, together))
-        / SURE
+        np.maximum(np.abs(deviation - mean) / np.maximum(one, least), np.where(np.isnan(deviation), 0, together)) / SURE
     )
 
 
@@ -185,7 +183,7 @@ def _notes(
     laid: Laid,
     measured: Measured,
     covered: float,
-    lost: float,
+    cut: bool,
     ground_removed: bool,
 ) -> tuple[tuple[str, ...], bool]:
     """What is to be told, and whether there can be a verdict."""
@@ -205,8 +203,8 @@ def _notes(
         bad.append(f"{shown}: another part, or a wrong pose")
     elif grey > SEEN:
         bad.append(f"{grey:.0%} of the points cannot be measured: they lie far from the nominal, or on its free border")
-    elif lost > HALF:
-        bad.append(f"{lost:.0%} of what the scan should show of the nominal is missing: half a part, or another one")
+    elif cut:
+        bad.append("a large piece of what the scan should show of the nominal is missing: half a part, or another one")
     more, enough = judge(cloud, covered)
     told += more
     if not bad and grey > TOLD:
