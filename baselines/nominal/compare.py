@@ -148,7 +148,7 @@ class NominalComparison:
         if not scale.fits:
             return Alignment(Transform.identity(), None, 0.0, 0.0)
         if self.align == "best-fit":
-            return best_fit(self.mesh, self._reference, sample, self.on)
+            return best_fit(self.mesh, lambda: self._reference, sample, self.on)
         motion, residual = Transform.identity(), None
         if isinstance(self.align, Pairs):
             motion, residual = by_points(self.align, scale.factor)

@@ -283,7 +283,7 @@ def test_the_best_fit_may_be_of_a_part_of_the_surface() -> None:
     upright = points[(points[:, 0] < 10) & (points[:, 1] > 12)][::40]
     foot = points[:, 0] > 55
     for on in (box, upright):
-        found = SurfaceDeviation().fit(nominal=mesh, on=on).score(bent)
+        found = SurfaceDeviation().fit(nominal=mesh, on=on).score(bent)  # it nearly lies in its place already
         deviation = found.layers["deviation"].numpy()
         above = foot & (np.abs(points[:, 1] - 10) < 1e-6)
         np.testing.assert_allclose(deviation[above], 0.02 * (points[above, 0] - 10), atol=0.03)
@@ -295,7 +295,7 @@ def test_the_best_fit_may_be_of_a_part_of_the_surface() -> None:
 
 def test_a_wrong_part_a_mirrored_one_half_of_one_and_a_table_have_no_verdict(fitted: SurfaceDeviation) -> None:
     points = scan(bracket())
-    other = scan(mesh_of(trimesh.creation.icosphere(4, 28.0)))
+    other = scan(mesh_of(trimesh.creation.icosphere(4, 16.0)))
     table = np.random.default_rng(0).uniform(-90, 90, (30_000, 2))
     table = np.c_[table, np.full(30_000, 0.0)]
     cases = {
@@ -363,14 +363,14 @@ def test_it_is_saved_whole(tmp_path: Path) -> None:
     points = scan(mesh, off=0.1)
     corners = mesh.vertices.double().numpy()[[0, 1, 5]]
     kinds = (
-        {"tolerance": (-0.1, 0.3), "on": ((-1, -1, -1), (70, 20, 40))},
-        {"align": list(zip(corners, corners + 1.0, strict=True))},
+        (0.0, {"tolerance": (-0.1, 0.3), "on": ((-1, -1, -1), (70, 20, 40))}),
+        (1.0, {"align": list(zip(corners, corners + 1.0, strict=True))}),
     )
-    for how in kinds:
+    for moved, how in kinds:
         detector = SurfaceDeviation().fit([points], nominal=mesh, **how)
         detector.save(tmp_path / "part.safetensors")
         again = SurfaceDeviation.load(tmp_path / "part.safetensors")
-        one, other = detector.score(points + 1.0), again.score(points + 1.0)
+        one, other = detector.score(points + moved), again.score(points + moved)
         assert one.inspection == other.inspection
         assert torch.equal(one.point_scores, other.point_scores)
         assert torch.equal(one.layers["deviation"], other.layers["deviation"])
