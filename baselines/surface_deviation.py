@@ -1,4 +1,4 @@
-"""How far a scan leaves the surface of normal scans of the same part, against what normal scans leave each other."""
+"""How far a scan leaves the surface of normal scans of a part, against what these leave each other; or a nominal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,12 +30,14 @@ from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_cl
 from pointadplus.zero_shot.fusion import top_mean
 from pointadplus.zero_shot.observation import Stopwatch
 
+from . import nominal as against
 from .gate import PartSize, coverage, judge
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 _FORMAT = "pointadplus.surface_deviation"
+_NEEDED = {"points", "normals", "usual", "rim", "certain", "offset"}
 # All ours.
 _GAP = 1.5  # spacings from the nearest point within which there is no gap, only the grain of the scan
 _LACK = 2.0  # spacings of a scan from its nearest point within which nothing is missing
@@ -131,8 +133,11 @@ class SurfaceDeviation(AnomalyDetector):
 
     It needs a part that is rigid and always the same; it sees nothing that is not a matter of shape.
 
+    With a nominal, triangles of CAD, deviations are from these, signed and not averaged: see `fit`.
+
     Example:
         >>> SurfaceDeviation().fit(["good1.ply", "good2.ply"]).score("scan.ply")  # doctest: +SKIP
+        >>> SurfaceDeviation().fit(nominal="part.step", tolerance=0.2).score("scan.ply").inspection  # doctest: +SKIP
     """
 
     few_shot = True
@@ -147,16 +152,43 @@ class SurfaceDeviation(AnomalyDetector):
         self._first = 0  # points of the surface that are the first scan's
         self._offset = torch.zeros(3, dtype=torch.float64)  # that they are about
         self._size = PartSize()
+        self._nominal: against.NominalComparison | None = None
 
-    def fit(self, normals: Iterable[Any], progress: FitProgress | None = None) -> Self:
+    def fit(
+        self,
+        normals: Iterable[Any] = (),
+        progress: FitProgress | None = None,
+        *,
+        nominal: Any = None,
+        align: Any = "best-fit",
+        on: Any = None,
+        tolerance: Any = None,
+    ) -> Self:
         """Remember normal scans (anything that `score` takes); the first gives the pose.
 
         A single scan is compared with itself, one half of its points against the other.
 
+        With a nominal, scans are compared with it, and normal scans, if there are any, tell what the process usually
+        leaves at each place. Needs the extra `nominal`.
+
+        Args:
+            normals: normal scans; none are needed beside a nominal.
+            progress: see `FitProgress`.
+            nominal: a file of triangles, STEP or IGES (see `read_mesh`), a `TriangleMesh`, or a mesh of Open3D or
+                trimesh; None compares with the normal scans.
+            align: `"best-fit"` lays a scan where it fits best, `"none"` leaves it where it is, and pairs of points,
+                ((x, y, z) of the nominal, (x, y, z) of the scan), three at least, lay those onto each other.
+            on: part of the nominal that the best fit is of: two opposite corners of a box, or three and more points of
+                its surface, to twice their spacing; None is all of it.
+            tolerance: lowest and highest deviation that is good, or one number for both, in the nominal's unit.
+
         Raises:
-            ConfigError: no scan given.
-            CloudError: a scan of another size than the first.
+            ConfigError: no scan given and no nominal; or an `align`, `on` or `tolerance` that is none.
+            CloudError: a scan of another size than the first, or a nominal that cannot be read.
         """
+        if nominal is not None:
+            return self._fit_nominal(normals, progress, against.comparison(nominal, align, on, tolerance))
+        self._nominal = None
         clouds = normal_clouds(normals, "SurfaceDeviation", self.preparation)
         self._offset, self._size = clouds[0].offset, PartSize.of(clouds[0])
         clouds = [self._size.seen(cloud, "SurfaceDeviation") for cloud in clouds]
@@ -184,13 +216,29 @@ class SurfaceDeviation(AnomalyDetector):
         self._scale = float(relative.kthvalue(math.ceil(_CALM * len(relative))).values)
         return self
 
+    def _fit_nominal(
+        self, normals: Iterable[Any], progress: FitProgress | None, found: against.NominalComparison
+    ) -> Self:
+        scans = list(normals)
+        if scans:
+            clouds = normal_clouds(scans, "SurfaceDeviation", self.preparation)
+            found = replace(found, usual=found.learnt(tracked(clouds, "comparing", progress)))
+        self._nominal, self._surface = found, None
+        return self
+
     def score_cloud(self, cloud: PointCloud) -> Detection:
         """Score one cloud; `layers` holds `deviation`, the averaged deviation in the cloud's own unit.
+
+        Against a nominal it is signed, + where there is too much, not averaged, and NaN where nothing can be measured;
+        `lod` beside it is what 95 % of the points stay under by noise and alignment alone, `usual` what normal scans
+        leave there. `Detection.inspection` has the rest. A scan of another size has no verdict then.
 
         Raises:
             ConfigError: not fitted yet.
             CloudError: a scan of another size than the part.
         """
+        if self._nominal is not None:
+            return self._nominal.compare(cloud, ground_removed=self.preparation.ground == "remove")
         surface = self._fitted("score")
         watch = Stopwatch()
         with watch.stage("align"):
@@ -248,11 +296,16 @@ class SurfaceDeviation(AnomalyDetector):
         return self._surface
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the normal surface as safetensors.
+        """Write the normal surface, or the nominal, as safetensors.
 
         Raises:
             ConfigError: not fitted yet.
         """
+        if self._nominal is not None:
+            tensors, told = against.stored(self._nominal)
+            header = {"config": asdict(self.config), "nominal": told}
+            write_tensors(Path(path), tensors, {_FORMAT: json.dumps(header)})
+            return
         surface = self._fitted("save")
         tensors = {
             "points": surface.points, "normals": surface.normals, "usual": self._usual,
@@ -272,11 +325,15 @@ class SurfaceDeviation(AnomalyDetector):
             WeightsError: not such a file.
         """
         state, metadata = read_safetensors(Path(path))
-        if _FORMAT not in metadata or not {"points", "normals", "usual", "rim", "certain", "offset"} <= state.keys():
+        header = json.loads(metadata.get(_FORMAT, "{}"))
+        needed = against.NEEDED if "nominal" in header else _NEEDED
+        if not header or not needed <= state.keys():
             raise WeightsError("not a surface to compare with", where=path, expected=_FORMAT, found=sorted(metadata))
         check_finite(state, Path(path))
-        header = json.loads(metadata[_FORMAT])
         detector = cls(from_table(DeviationConfig, header["config"]))
+        if "nominal" in header:
+            detector._nominal = against.restored(state, header["nominal"])
+            return detector
         known = state["points"], state["normals"], header["spacing"], state["rim"].bool(), state["certain"].bool()
         detector._surface = _Surface(*known)
         detector._usual, detector._scale = state["usual"], header["scale"]

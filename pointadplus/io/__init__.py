@@ -1,6 +1,7 @@
 """Reading and writing clouds, and objects of other libraries in and out.
 
-`read_cloud`, `read_mesh`, `write_cloud`; `from_object`, `to_open3d`, `to_trimesh`; `as_cloud`, for whatever a user has.
+`read_cloud`, `read_mesh`, `write_cloud`; `from_object`, `to_open3d`, `to_trimesh`; `as_cloud` and `as_mesh`, for
+whatever a user has.
 
 A reader of `tables`, `pcd`, `ply`, `meshes`, `scanners`, `ptx`, `threemf`, `cad`, `vtk`, `vtp` or `depth` turns bytes
 into the `RawCloud` of `formats`; `reading` guards it, and `sampling` makes a `PointCloud` of what it found.
@@ -9,7 +10,7 @@ into the `RawCloud` of `formats`; `reading` guards it, and `sampling` makes a `P
 from .exchange import to_open3d, to_trimesh
 from .objects import from_object
 from .reading import READABLE, as_cloud, read_cloud, read_labelled
-from .triangle_mesh import TriangleMesh, read_mesh
+from .triangle_mesh import TriangleMesh, as_mesh, read_mesh
 from .vertices import VertexCloud
 from .writing import WRITABLE, write_cloud
 
@@ -19,6 +20,7 @@ __all__ = [
     "TriangleMesh",
     "VertexCloud",
     "as_cloud",
+    "as_mesh",
     "from_object",
     "read_cloud",
     "read_labelled",

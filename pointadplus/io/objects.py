@@ -31,19 +31,27 @@ def from_object(obj: Any, *, points: int = 100_000, seed: int = 0, at: str = "su
     """
     check_known(at, AT, "at")
     check_range(points, "[1, ∞)", "points")
+    raw = raw_object(obj)
+    return at_vertices(raw, None) if at == "vertices" else to_cloud(raw, points, seed, None)
+
+
+def raw_object(obj: Any) -> RawCloud:
+    """What an Open3D or trimesh point cloud, mesh or scene holds.
+
+    Raises:
+        CloudError: another type, or nothing in it.
+    """
     package, name = type(obj).__module__.split(".")[0], type(obj).__name__
     if package == "trimesh" and name in ("Trimesh", "PointCloud", "Scene"):
-        raw = from_trimesh(obj)
-    elif package == "open3d" and name in ("PointCloud", "TriangleMesh"):
-        raw = _from_open3d(obj.to_legacy() if hasattr(obj, "to_legacy") else obj)
-    else:
-        raise CloudError(
-            "not an object that holds a cloud",
-            where="from_object",
-            expected="an Open3D or trimesh point cloud, mesh or scene",
-            found=f"{type(obj).__module__}.{name}",
-        )
-    return at_vertices(raw, None) if at == "vertices" else to_cloud(raw, points, seed, None)
+        return from_trimesh(obj)
+    if package == "open3d" and name in ("PointCloud", "TriangleMesh"):
+        return _from_open3d(obj.to_legacy() if hasattr(obj, "to_legacy") else obj)
+    raise CloudError(
+        "not an object that holds a cloud",
+        where="from_object",
+        expected="an Open3D or trimesh point cloud, mesh or scene",
+        found=f"{type(obj).__module__}.{name}",
+    )
 
 
 def from_trimesh(obj: Any) -> RawCloud:

@@ -15,7 +15,9 @@ from ..cloud import PointCloud
 from ..config import check_range
 from ..errors import CloudError, CloudReadError
 from ..points import as_numbers, near_the_origin
+from ..units import unit_named
 from .formats import RawCloud
+from .objects import raw_object
 from .reading import read_file
 from .sampling import to_cloud, unit_normals
 from .vertices import vertex_normals
@@ -37,6 +39,7 @@ class TriangleMesh:
         colors: (P, 3) float32 in [0, 1] of the vertices, or None.
         source: the file's path, or None.
         offset: (3,) float64, as `PointCloud.offset`.
+        unit: of length, one of `units.UNITS`, where the file tells it; or None.
 
     Build one with `TriangleMesh.create`.
     """
@@ -47,6 +50,7 @@ class TriangleMesh:
     colors: Float[Tensor, "p 3"] | None = None
     source: str | None = None
     offset: Float[Tensor, "3"] = field(default_factory=lambda: torch.zeros(3, dtype=torch.float64))
+    unit: str | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in (("vertices", torch.float32), ("faces", torch.int64)):
@@ -75,7 +79,14 @@ class TriangleMesh:
 
     @classmethod
     def create(
-        cls, vertices: Any, faces: Any, *, normals: Any = None, colors: Any = None, source: str | None = None
+        cls,
+        vertices: Any,
+        faces: Any,
+        *,
+        normals: Any = None,
+        colors: Any = None,
+        source: str | None = None,
+        unit: str | None = None,
     ) -> TriangleMesh:
         """Build a mesh from anything array-like, numpy or torch. Nothing is dropped.
 
@@ -84,8 +95,10 @@ class TriangleMesh:
             faces: (F, 3), integers.
             normals, colors: (P, 3), or None. Colours in [0, 1], or integers in [0, 255].
             source: where it came from, for messages and reports.
+            unit: of length, by any name of it such as `"mm"`, or None.
 
         Raises:
+            ConfigError: an unknown unit.
             CloudError: no numbers, a wrong shape, no face, vertices that are not finite or not there, or attributes
                 that do not fit.
         """
@@ -110,6 +123,7 @@ class TriangleMesh:
             None if colors is None else table(colors, "colors"),
             source,
             torch.from_numpy(offset),
+            None if unit is None else unit_named(unit),
         )
 
     def __len__(self) -> int:
@@ -135,7 +149,8 @@ class TriangleMesh:
         """
         check_range(count, "[1, ∞)", "count")
         normals, colors = (None if value is None else value.numpy() for value in (self.normals, self.colors))
-        raw = RawCloud((self.vertices.double() + self.offset).numpy(), normals, colors, faces=self.faces.numpy())
+        places = (self.vertices.double() + self.offset).numpy()
+        raw = RawCloud(places, normals, colors, faces=self.faces.numpy(), unit=self.unit)
         return to_cloud(raw, count, seed, self.source)
 
 
@@ -152,8 +167,21 @@ def read_mesh(path: str | os.PathLike[str]) -> TriangleMesh:
     return read_file(path, MESHES, _from_raw)
 
 
-def _from_raw(raw: RawCloud, source: str) -> TriangleMesh:
+def as_mesh(source: Any) -> TriangleMesh:
+    """A `TriangleMesh` from a path, a `TriangleMesh`, or a mesh or scene of Open3D or trimesh.
+
+    Raises:
+        CloudError: nothing that can be read as triangles; see `read_mesh`.
+    """
+    if isinstance(source, TriangleMesh):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return read_mesh(source)
+    return _from_raw(raw_object(source), None)
+
+
+def _from_raw(raw: RawCloud, source: str | None) -> TriangleMesh:
     if raw.faces is None:
         raise CloudReadError("the file has no face", expected="triangles", found=f"{len(raw.points)} points")
     normals = unit_normals(raw.normals)
-    return TriangleMesh.create(raw.points, raw.faces, normals=normals, colors=raw.colors, source=source)
+    return TriangleMesh.create(raw.points, raw.faces, normals=normals, colors=raw.colors, source=source, unit=raw.unit)

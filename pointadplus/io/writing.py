@@ -29,14 +29,15 @@ def write_cloud(
     colors: Float[Tensor, "n 3"] | None = None,
     scores: Float[Tensor, "n"] | Float[Tensor, "m"] | None = None,
     regions: Int[Tensor, "n"] | None = None,
+    fields: Mapping[str, Float[Tensor, "n"]] | None = None,
 ) -> None:
     """Write a cloud with its normals and colours: PLY and PCD (binary), XYZ, TXT, CSV or NPY.
 
     A PLY of a mesh's vertices (`VertexCloud`) holds its triangles. In PCD an organised cloud stays organised, its
     dropped rows as NaN, and the viewpoint stays; elsewhere the N points are written. In NPY the columns are x y z, then
-    normals, colours, score and region, where there are any. The file appears whole or not at all. Coordinates
-    far from the origin (`PointCloud.offset`) are written as doubles, which Open3D 0.19 reads of a PLY, but not of a
-    binary PCD.
+    normals, colours, score, region and the other fields, where there are any. The file appears whole or not at all.
+    Coordinates far from the origin (`PointCloud.offset`) are written as doubles, which Open3D 0.19 reads of a PLY, but
+    not of a binary PCD.
 
     Args:
         path: the file; its extension decides.
@@ -44,34 +45,39 @@ def write_cloud(
         colors: (N, 3) in [0, 1], in place of the cloud's own.
         scores: (N,) one a point or (M,) one a source row, written as the field `score`.
         regions: (N,) a number a point, written as the field `region`, in PLY as int.
+        fields: (N,) a number a point each, under their names.
 
     Raises:
-        CloudWriteError: an unknown extension, an unwritable path, or colours, scores or regions that do not fit.
+        CloudWriteError: an unknown extension, an unwritable path, or colours, scores, regions or fields that do not
+            fit.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in WRITABLE:
         raise CloudWriteError("unknown extension", where=path, expected=", ".join(WRITABLE), found=suffix or "none")
     columns = _columns(path, cloud, colors, scores, regions)
+    for name, values in (fields or {}).items():
+        if values.shape != (len(cloud),):
+            expected, found = (len(cloud),), tuple(values.shape)
+            raise CloudWriteError(f"{name} does not fit the cloud", where=path, expected=expected, found=found)
+        columns[name] = values.detach().cpu().float()
     grid = cloud.grid if suffix == ".pcd" else None
-    fields = {name: (cloud.to_rows(column) if grid else column).numpy() for name, column in columns.items()}
+    table = {name: (cloud.to_rows(column) if grid else column).numpy() for name, column in columns.items()}
     if suffix in (".ply", ".pcd"):
-        fields |= {name: _to_bytes(fields[name]) for name in ("red", "green", "blue") if name in fields}
+        table |= {name: _to_bytes(table[name]) for name in ("red", "green", "blue") if name in table}
     if suffix == ".ply" and regions is not None:
-        fields["region"] = regions.detach().cpu().numpy().astype(np.int32)  # a float holds whole numbers up to 2²⁴ only
+        table["region"] = regions.detach().cpu().numpy().astype(np.int32)  # a float holds whole numbers up to 2²⁴ only
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as stream:
             if suffix == ".ply":
-                write_ply(stream, fields, cloud.faces.numpy() if isinstance(cloud, VertexCloud) else None)
+                write_ply(stream, table, cloud.faces.numpy() if isinstance(cloud, VertexCloud) else None)
             elif suffix == ".pcd":
-                write_pcd(
-                    stream, fields, grid, (0.0, 0.0, 0.0) if cloud.viewpoint is None else cloud.viewpoint.tolist()
-                )
+                write_pcd(stream, table, grid, (0.0, 0.0, 0.0) if cloud.viewpoint is None else cloud.viewpoint.tolist())
             elif suffix == ".npy":
-                np.save(stream, np.stack(list(fields.values()), axis=1), allow_pickle=False)
+                np.save(stream, np.stack(list(table.values()), axis=1), allow_pickle=False)
             else:
-                _write_text(stream, fields, "," if suffix == ".csv" else " ")
+                _write_text(stream, table, "," if suffix == ".csv" else " ")
         os.replace(temporary, path)
     except OSError as error:
         raise CloudWriteError(

@@ -14,6 +14,7 @@ from ..cloud import PointCloud
 from ..errors import CloudError
 from ..text import counted, file_name, named, rounded
 from .calibration import Calibration
+from .inspection import Inspection
 from .palette import score_colors
 from .regions import MIN_POINTS, THRESHOLD, Region, find_regions
 
@@ -36,6 +37,8 @@ class Detection:
         notes: what the scan does not show, in plain words, after what its reading told (`PointCloud.notes`); empty
             where there is nothing to say.
         measurable: False where the scan cannot be judged, and `notes` say why: there is no verdict then.
+        inspection: what it amounts to against a nominal, or None where it was compared with none; `layers` then hold
+            `deviation` and `lod`, in the scan's unit, NaN where nothing was measured.
     """
 
     object_score: float
@@ -46,6 +49,7 @@ class Detection:
     calibration: Calibration | None = None
     notes: tuple[str, ...] = ()
     measurable: bool = True
+    inspection: Inspection | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "notes", tuple(dict.fromkeys((*self.cloud.notes, *self.notes))))
@@ -130,7 +134,8 @@ class Detection:
             ConfigError: an option out of range.
         """
         level = self.point_threshold if threshold is None else threshold
-        return find_regions(self.cloud, self.valid_scores, level, min_points=min_points)
+        off = None if self.inspection is None else self.layers["deviation"].detach().cpu()
+        return find_regions(self.cloud, self.valid_scores, level, min_points=min_points, deviation=off)
 
     def colored(self) -> PointCloud:
         """The cloud in the colours of its scores, from dark blue, normal, to yellow, anomalous; see `palette`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,20 @@ import numpy as np
 import torch
 
 from ..cloud import PointCloud
+from ..config import from_table
 from ..errors import CloudError
 from ..io.atomic import write_whole
 from .calibration import Calibration
 from .detection import Detection
+from .inspection import Inspection
 
+_LAYER = "layer "  # before a layer's name
 _TENSORS = ("points", "offset", "normals", "colors", "viewpoint", "rows", "eyes", "scan")
 
 
 def keep_detection(path: Path, detection: Detection) -> None:
-    """Write a detection as NPZ, whole or not at all: its cloud, its scores and what is told of it, but no layers.
+    """Write a detection as NPZ, whole or not at all: its cloud, its scores and what is told of it, but no layers other
+    than those of an inspection.
 
     Raises:
         ConfigError: the file cannot be written.
@@ -37,11 +41,12 @@ def keep_detection(path: Path, detection: Detection) -> None:
         "source_size": cloud.source_size,
         "source": cloud.source,
         "unit": cloud.unit,
+        "inspection": None if detection.inspection is None else asdict(detection.inspection),
     }
     tensors = {name: value for name in _TENSORS if (value := getattr(cloud, name)) is not None}
-    arrays = {
-        name: value.detach().cpu().numpy() for name, value in {**tensors, "scores": detection.valid_scores}.items()
-    }
+    layers = {} if detection.inspection is None else {f"{_LAYER}{name}": map for name, map in detection.layers.items()}
+    beside = {**tensors, **layers, "scores": detection.valid_scores}
+    arrays = {name: value.detach().cpu().numpy() for name, value in beside.items()}
     stream = io.BytesIO()
     np.savez(stream, **arrays, told=np.frombuffer(json.dumps(told).encode(), np.uint8))
     write_whole(path, stream.getvalue())
@@ -63,11 +68,15 @@ def kept_detection(path: Path, calibration: Calibration | None = None) -> Detect
         told = json.loads(arrays.pop("told").tobytes())
         tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
         scores = tensors.pop("scores")
+        layers = {name.removeprefix(_LAYER): tensors.pop(name) for name in list(tensors) if name.startswith(_LAYER)}
         grid = None if told["grid"] is None else tuple(told["grid"])
         beside = {name: told[name] for name in ("source_size", "source", "unit")}
         cloud = PointCloud(**tensors, grid=grid, **beside)
-        detection = Detection(told["object_score"], cloud.to_rows(scores), cloud, seconds=told["seconds"])
-        return replace(detection, calibration=calibration, notes=tuple(told["notes"]), measurable=told["measurable"])
+        inspection = None if told.get("inspection") is None else from_table(Inspection, told["inspection"])
+        return Detection(
+            told["object_score"], cloud.to_rows(scores), cloud, layers, told["seconds"], calibration=calibration,
+            notes=tuple(told["notes"]), measurable=told["measurable"], inspection=inspection,
+        )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         found = "no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"[:200]
         raise CloudError("nothing that was kept can be read", where=path, found=found) from error

@@ -10,14 +10,17 @@ if TYPE_CHECKING:  # the command line's --help does not wait for torch
 
 
 def json_record(file: Path | str, detection: Detection, regions: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """Plain values of a detection: scores, counts, notes, seconds, a calibrated detector's decision, regions if given.
+    """Plain values of a detection: scores, counts, notes, seconds, a calibrated detector's decision or that of an
+    inspection, with what it found, and regions if given.
 
     Args:
         file: the scan's name, told as it is.
         detection: of that scan.
         regions: `Region.as_record` of each; None leaves them out.
     """
-    decided = {} if detection.verdict is None else {"verdict": detection.verdict}
+    inspection = detection.inspection
+    verdict = detection.verdict or (None if inspection is None else inspection.verdict)
+    decided = {} if verdict is None else {"verdict": verdict}
     if detection.calibration is not None:
         decided |= {"limit": detection.calibration.threshold, "p_value": detection.p_value}
         decided |= {"is_anomalous": detection.is_anomalous}
@@ -30,6 +33,7 @@ def json_record(file: Path | str, detection: Detection, regions: list[dict[str, 
         **({} if detection.cloud.unit is None else {"unit": detection.cloud.unit}),
         "measurable": detection.measurable,
         "notes": list(detection.notes),
+        **({} if inspection is None else {"inspection": inspection.as_record()}),
         "seconds": {name: round(value, 4) for name, value in detection.seconds.items()},
         **({} if regions is None else {"regions": regions}),
     }

@@ -21,17 +21,26 @@ COLUMNS = (
     "peak_score", "mean_score", "depth", "sided", "surface_rms", "word", "word_share", "unit",
 )  # fmt: skip
 
+#: Behind them, of scans that were compared with a nominal; see `RegionDeviation`.
+DEVIATIONS = ("largest_deviation", "mean_deviation", "excess_volume", "lack_volume")
+
 # Okabe and Ito, Color Universal Design (2008), without black and grey: told apart with any colour vision.
 COLORS = ("E69F00", "56B4E9", "009E73", "F0E442", "0072B2", "D55E00", "CC79A7")
 PLAIN = 0.72  # grey, where there is no region
 
 
 @contextmanager
-def region_table(path: Path) -> Iterator[Callable[[str, Iterable[Mapping[str, Any]], str | None], None]]:
+def region_table(
+    path: Path, *, inspected: bool = False
+) -> Iterator[Callable[[str, Iterable[Mapping[str, Any]], str | None], None]]:
     """A function that writes a scan's regions (`Region.as_record`) as rows of a CSV table, at once; see `COLUMNS`.
 
     Lengths are in the scan's unit, the last column, areas in its square; what is not known is empty. A name that a
     spreadsheet would take for a formula gets an apostrophe in front.
+
+    Args:
+        path: the file.
+        inspected: with the columns of `DEVIATIONS`.
 
     Raises:
         ConfigError: the file cannot be written.
@@ -43,15 +52,17 @@ def region_table(path: Path) -> Iterator[Callable[[str, Iterable[Mapping[str, An
         raise ConfigError("the file cannot be written", where=path, found=error.strerror or error) from error
     with file:
         table = csv.writer(file)
-        table.writerow(COLUMNS)
+        table.writerow((*COLUMNS, *DEVIATIONS) if inspected else COLUMNS)
 
         def write(name: str, regions: Iterable[Mapping[str, Any]], unit: str | None = None) -> None:
             for region in regions:
                 vectors = (*region["extent"], *region["position"], *region["normal"])
                 scores = (region[name] for name in ("peak_score", "mean_score", "depth", "sided", "surface_rms"))
-                word = None if region["word"] is None else _inert(region["word"])
-                first = (_inert(name), region["number"], region["points"], region["area"])
-                table.writerow((*first, *vectors, *scores, word, region["word_share"], unit))
+                word = None if region["word"] is None else inert(region["word"])
+                first = (inert(name), region["number"], region["points"], region["area"])
+                off = region.get("deviation") or {}
+                volumes = (off.get(name) for name in ("largest", "mean", "excess", "lack")) if inspected else ()
+                table.writerow((*first, *vectors, *scores, word, region["word_share"], unit, *volumes))
             file.flush()
 
         yield write
@@ -78,5 +89,6 @@ def write_regions(
     write_cloud(path, cloud, colors=colors, scores=scores, regions=numbers)
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -32,6 +32,22 @@ AREA_NEIGHBORS = 20  # whose discs are averaged into the area of a point
 AGREEING, COHERENT = 0.5, 0.6  # least |cosine| of a ring point's normal, and least share of the ring's first axis
 
 
+@dataclass(frozen=True)
+class RegionDeviation:
+    """How far a region lies off a nominal; lengths in the file's unit, volumes in its cube.
+
+    Attributes:
+        largest: signed deviation of the point that is farthest off, + where there is too much.
+        mean: of its points.
+        excess, lack: volume of what is too much and of what is missing, each at least 0: Σ of area × deviation.
+    """
+
+    largest: float
+    mean: float
+    excess: float
+    lack: float
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Region:
     """One connected anomalous area. Lengths are in the file's unit, areas in its square; positions in its frame.
@@ -55,6 +71,7 @@ class Region:
             three of it are noise. None where `depth` is.
         word: the nearest of the words that were asked for, or None.
         word_share: softmax share of that word among them, in [0, 1], or None.
+        deviation: from a nominal; None where the scan was compared with none.
     """
 
     number: int
@@ -72,6 +89,7 @@ class Region:
     sided: bool = True
     word: str | None = None
     word_share: float | None = None
+    deviation: RegionDeviation | None = None
 
     @property
     def points(self) -> int:
@@ -87,10 +105,12 @@ class Region:
         return f"Region({self.number}: {', '.join(parts)})"
 
     def as_record(self) -> dict[str, Any]:
-        """Plain values under the names above, in their order; `rows`, which may be many, are left out."""
+        """Plain values under the names above, in their order; `rows`, which may be many, are left out, and so is
+        `deviation` where there is none."""
         values = {"number": self.number, "points": self.points}
-        names = [name for name in self.__dataclass_fields__ if name not in ("number", "rows")]
-        return values | {name: getattr(self, name) for name in names}
+        names = [name for name in self.__dataclass_fields__ if name not in ("number", "rows", "deviation")]
+        off = {} if self.deviation is None else {"deviation": asdict(self.deviation)}
+        return values | {name: getattr(self, name) for name in names} | off
 
     def to_json(self) -> str:
         """`as_record` as one line of JSON."""
@@ -98,7 +118,12 @@ class Region:
 
 
 def find_regions(
-    cloud: PointCloud, scores: Float[Tensor, "n"], threshold: float, *, min_points: int = MIN_POINTS
+    cloud: PointCloud,
+    scores: Float[Tensor, "n"],
+    threshold: float,
+    *,
+    min_points: int = MIN_POINTS,
+    deviation: Float[Tensor, "n"] | None = None,
 ) -> tuple[Region, ...]:
     """The connected parts of the points that score `threshold` or more, the highest peak first.
 
@@ -122,6 +147,7 @@ def find_regions(
         scores: (N,) in [0, 1], one a point of the cloud.
         threshold: at least 0; above 1 there is no region.
         min_points: smaller parts are left out; at least 1.
+        deviation: (N,) signed distances from a nominal, NaN where there is none, that regions are to tell; or None.
 
     Raises:
         ConfigError: the scores do not fit the cloud, or an option is out of range.
@@ -142,7 +168,10 @@ def find_regions(
     sketch = canonical_order(cloud.points)[:LOCAL]
     view = seen_from(cloud.points[sketch], cloud.eye)
     return tuple(
-        _measure(cloud, scores, chosen, own, float(area.sum()), sketch, view, number)
+        replace(
+            _measure(cloud, scores, chosen, own, float(area.sum()), sketch, view, number),
+            deviation=None if deviation is None else _off(deviation[own].double(), area),
+        )
         for number, (own, area) in enumerate(zip(members, areas, strict=True), 1)
     )
 
@@ -166,6 +195,17 @@ def point_areas(points: Float[Tensor, "n 3"], own: Int[Tensor, "k"]) -> Float[Te
     neighbors = min(AREA_NEIGHBORS, len(points) - 1)
     distance = knn(points, points[own], neighbors + 1)[0][:, 1:].double()
     return math.pi * distance.square().sum(1) / max(1, neighbors * (neighbors + 1) // 2)
+
+
+def _off(deviation: Float[Tensor, "k"], area: Float[Tensor, "k"]) -> RegionDeviation | None:
+    """What the deviations of a region's points amount to; None where none was measured."""
+    known = ~deviation.isnan()
+    if not known.any():
+        return None
+    deviation, area = deviation[known], area[known]
+    largest = float(deviation[deviation.abs().argmax()])
+    excess, lack = (float((area * part.clamp_min(0)).sum()) for part in (deviation, -deviation))
+    return RegionDeviation(largest, float(deviation.mean()), excess, lack)
 
 
 def _measure(

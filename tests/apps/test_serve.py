@@ -248,7 +248,7 @@ def test_metrics_are_of_one_application() -> None:
 def test_the_interface_is_described_without_pages_of_others() -> None:
     async def steps(client: httpx.AsyncClient) -> None:
         described = (await client.get("/openapi.json")).json()
-        assert set(described["paths"]) == {"/score", "/report", "/health", "/metrics"}
+        assert set(described["paths"]) == {"/score", "/report", "/compare", "/health", "/metrics"}
         score = described["paths"]["/score"]["post"]
         assert "application/octet-stream" in score["requestBody"]["content"]
         assert {"413", "415", "422", "503", "504"} <= set(score["responses"])
@@ -558,8 +558,8 @@ def test_options_reach_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"port": 0, "words": "dented, bent", **limits}
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     assert command(monkeypatch, "serve", *arguments, gain=3.0).code == 0
-    detector, config, host, port = served
-    assert (detector.gain, host, port) == (3.0, "127.0.0.1", 0)
+    detector, config, host, port, against = served
+    assert (detector.gain, host, port, against) == (3.0, "127.0.0.1", 0, None)
     assert config == ServeConfig(9, 8, 7, timeout=6.5, threshold=0.4, words=("dented", "bent"))
 
 

@@ -47,7 +47,7 @@ GLOBAL_UNIT_ASSIGNED_CONTEXT((#90,#91,#92))REPRESENTATION_CONTEXT('',''));
 """
 
 
-def step_solid(unit: str = MILLIMETRE, corners: np.ndarray = CORNERS) -> str:
+def step_solid(unit: str = MILLIMETRE, corners: np.ndarray = CORNERS, triangles: list[list[int]] = FACES) -> str:
     """A solid of flat faces as a STEP file."""
     lines: list[str] = []
 
@@ -74,7 +74,7 @@ def step_solid(unit: str = MILLIMETRE, corners: np.ndarray = CORNERS) -> str:
         return add(f"ORIENTED_EDGE('',*,*,{edges[a, b]},.T.)")
 
     faces = []
-    for a, b, c in FACES:
+    for a, b, c in triangles:
         loop = add(f"EDGE_LOOP('',({edge(a, b)},{edge(b, c)},{edge(c, a)}))")
         bound = add(f"FACE_OUTER_BOUND('',{loop},.T.)")
         normal = direction(np.cross(corners[b] - corners[a], corners[c] - corners[a]))
@@ -85,26 +85,64 @@ def step_solid(unit: str = MILLIMETRE, corners: np.ndarray = CORNERS) -> str:
     return _HEAD + "\n".join([unit, *lines, *shell, "ENDSEC;", "END-ISO-10303-21;", ""])
 
 
-def iges_patch(flag: int, name: str) -> str:
-    """A flat patch from (0, 0, 0) to (2, 3, 0), as a surface of B-splines (entity 128), in the unit of a flag."""
-    corners = [0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 3.0, 0.0, 2.0, 3.0, 0.0]
+def step_cylinder(radius: float, height: float, unit: str = MILLIMETRE) -> str:
+    """A cylinder on the xy-plane, about z, as a STEP file."""
+    entities: dict[int, str] = {
+        101: "DIRECTION('',(0.,0.,1.))", 102: "DIRECTION('',(0.,0.,-1.))", 103: "DIRECTION('',(1.,0.,0.))",
+        110: f"CYLINDRICAL_SURFACE('',#201,{radius!r})", 111: "PLANE('',#202)", 112: "PLANE('',#211)",
+        202: "AXIS2_PLACEMENT_3D('',#200,#102,#103)", 301: "VECTOR('',#101,1.)", 302: "LINE('',#203,#301)",
+        303: "EDGE_CURVE('',#204,#214,#302,.T.)",
+        320: "EDGE_LOOP('',(#310,#311,#312,#313))", 321: "EDGE_LOOP('',(#314))", 322: "EDGE_LOOP('',(#315))",
+        31: "CLOSED_SHELL('',(#340,#341,#342))", 30: "MANIFOLD_SOLID_BREP('',#31)",
+    }  # fmt: skip
+    # The side goes round the lower circle, up the seam, back round the upper one and down; the lids go the other way.
+    for number, (edge, way) in enumerate(
+        ((206, "T"), (303, "T"), (216, "F"), (303, "F"), (206, "F"), (216, "T")), start=310
+    ):
+        entities[number] = f"ORIENTED_EDGE('',*,*,#{edge},.{way}.)"
+    for face in range(3):
+        entities[330 + face] = f"FACE_OUTER_BOUND('',#{320 + face},.T.)"
+        entities[340 + face] = f"ADVANCED_FACE('',(#{330 + face}),#{110 + face},.T.)"
+    for first, z in ((200, 0.0), (210, height)):
+        entities |= {
+            first: f"CARTESIAN_POINT('',(0.,0.,{z!r}))",
+            first + 1: f"AXIS2_PLACEMENT_3D('',#{first},#101,#103)",
+            first + 3: f"CARTESIAN_POINT('',({radius!r},0.,{z!r}))",
+            first + 4: f"VERTEX_POINT('',#{first + 3})",
+            first + 5: f"CIRCLE('',#{first + 1},{radius!r})",
+            first + 6: f"EDGE_CURVE('',#{first + 4},#{first + 4},#{first + 5},.T.)",
+        }
+    lines = [f"#{number}={entity};" for number, entity in entities.items()]
+    return _HEAD + "\n".join([unit, *lines, "ENDSEC;", "END-ISO-10303-21;", ""])
+
+
+def iges_patches(flag: int, name: str, patches: np.ndarray) -> str:
+    """Bilinear patches, (K, 4, 3) corners in rows of two, as surfaces of B-splines (entity 128), in a flag's unit."""
     knots = [0.0, 0.0, 1.0, 1.0]
-    numbers = [128, 1, 1, 1, 1, 0, 0, 1, 0, 0, *knots, *knots, *[1.0] * 4, *corners, 0.0, 1.0, 0.0, 1.0]
-    tokens, rows = [f"{number}," for number in numbers[:-1]] + [f"{numbers[-1]};"], [""]
-    for token in tokens:
-        rows = [*rows, token] if len(rows[-1] + token) > 64 else [*rows[:-1], rows[-1] + token]
+    data: list[tuple[int, list[str]]] = []
+    for corners in patches:
+        places = corners.ravel().tolist()
+        numbers = [128, 1, 1, 1, 1, 0, 0, 1, 0, 0, *knots, *knots, *[1.0] * 4, *places, 0.0, 1.0, 0.0, 1.0]
+        tokens, rows = [f"{number}," for number in numbers[:-1]] + [f"{numbers[-1]};"], [""]
+        for token in tokens:
+            rows = [*rows, token] if len(rows[-1] + token) > 64 else [*rows[:-1], rows[-1] + token]
+        data.append((1 + sum(len(before) for _, before in data), rows))
     entries = ["1H,", "1H;", "1Hp", "1Hf", "1Hs", "1Hs", "32", "38", "6", "308", "15", "1Hp", "1.", str(flag)]
     entries += [f"{len(name)}H{name}", "1", "0.01", "15H20200101.000000", "1E-07", "10.", "1Ha", "1Ho", "11", "0"]
     whole = ",".join(entries) + ";"
     header = [whole[i : i + 72] for i in range(0, len(whole), 72)]
-    directory = ["".join(f"{value:>8}" for value in row) for row in (
-        (128, 1, 0, 0, 0, 0, 0, 0, "00000000"), (128, 0, 0, len(rows), 0, "", "", "", 0),
+    directory = ["".join(f"{value:>8}" for value in row) for first, rows in data for row in (
+        (128, first, 0, 0, 0, 0, 0, 0, "00000000"), (128, 0, 0, len(rows), 0, "", "", "", 0),
     )]  # fmt: skip
     lines = [f"{'a patch':<72}S{1:>7}"]
     lines += [f"{text:<72}G{i + 1:>7}" for i, text in enumerate(header)]
     lines += [f"{text:<72}D{i + 1:>7}" for i, text in enumerate(directory)]
-    lines += [f"{text:<64}{1:>8}P{i + 1:>7}" for i, text in enumerate(rows)]
-    total = f"S{1:>7}G{len(header):>7}D{2:>7}P{len(rows):>7}"
+    lines += [
+        f"{text:<64}{2 * patch + 1:>8}P{first + i:>7}"
+        for patch, (first, rows) in enumerate(data)
+        for i, text in enumerate(rows)
+    ]
+    total = f"S{1:>7}G{len(header):>7}D{len(directory):>7}P{sum(len(rows) for _, rows in data):>7}"
     return "\n".join([*lines, f"{total:<72}T{1:>7}", ""])
 
 

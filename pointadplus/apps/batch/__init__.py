@@ -31,6 +31,7 @@ class Summary:
         anomalous: how many were decided to be; None where nothing was decided.
         not_measurable: how many cannot be judged.
         highest: (path, object score) of the highest scores, the highest first.
+        out_of_tolerance: how many were found to be; None where none was compared with a tolerance.
     """
 
     files: int
@@ -39,9 +40,13 @@ class Summary:
     anomalous: int | None
     not_measurable: int
     highest: tuple[tuple[str, float], ...]
+    out_of_tolerance: int | None = None
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1)
+        values = asdict(self)
+        if self.out_of_tolerance is None:
+            del values["out_of_tolerance"]
+        return json.dumps(values, indent=1)
 
 
 class Batch:
@@ -114,7 +119,8 @@ class Batch:
         top = heapq.nsmallest(highest, scores.items(), key=lambda item: (-item[1], item[0]))
         anomalous = verdicts["anomalous"] if verdicts["anomalous"] + verdicts["normal"] else None
         failed = len(entries) - len(scores)
-        return Summary(len(entries), len(scores), failed, anomalous, verdicts["not measurable"], tuple(top))
+        out = verdicts["out of tolerance"] if verdicts["out of tolerance"] + verdicts["in tolerance"] else None
+        return Summary(len(entries), len(scores), failed, anomalous, verdicts["not measurable"], tuple(top), out)
 
     def finish(self) -> Summary:
         """Write the summary beside the journal, whole or not at all, and return it.

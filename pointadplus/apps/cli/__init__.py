@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .calibrate import calibrate_on
+from .compare import Against, Align, Normals, On, Tolerance
 from .datasets import datasets
 from .demo import write_pair
 from .evaluate import EvaluateOptions, evaluate_on
@@ -142,6 +143,66 @@ def score(
 
 
 @command(app)
+def compare(
+    files: Files,
+    nominal: Annotated[Path, typer.Option(help="STEP, IGES, STL, OBJ, PLY, 3MF, GLB, ...", rich_help_panel="Nominal")],
+    tolerance: Tolerance = None,
+    align: Align = "best-fit",
+    on: On = None,
+    normals: Normals = None,
+    out: Annotated[
+        Path | None, result(help="Write one JSON line a file, as it is compared; of a folder: the folder for them.")
+    ] = None,
+    table: Annotated[Path | None, result("--csv", help="Write a table of what was found, a row a file.")] = None,
+    points: Annotated[Path | None, result(help="Write each cloud with its deviations as PLY here.")] = None,
+    report: Annotated[Path | None, result(help="Write an HTML report; of a folder, of its 20 highest.")] = None,
+    exit_code: Annotated[
+        bool, result("--exit-code", help="Exit with 3 if a file is out of tolerance, else with 4 if not measurable.")
+    ] = False,
+    ground: Ground = "keep",
+    unit: Unit = None,
+    regions_csv: Annotated[Path | None, of_regions(help="Write a table of the regions, a row each.")] = None,
+    regions_ply: Annotated[Path | None, of_regions(help="Write each cloud, painted by region, as PLY here.")] = None,
+    threshold: Threshold = None,
+    watch: Annotated[bool, of_folders("--watch", help="Go on with what comes into the folder.")] = False,
+    settle: Annotated[float, of_folders(help="Seconds that a file must stay as it is, to be watched.")] = 2.0,
+    verify: Annotated[bool, of_folders("--verify", help="Compare contents, not times.")] = False,
+    retry: Annotated[bool, of_folders("--retry", help="Compare again what failed before.")] = False,
+    engine: EngineName = "local",
+    workers: Workers = None,
+) -> None:
+    """Compare scans with a nominal, one line each: verdict, file, largest deviations, shares and alignment.
+
+    Exit code 1 if any failed; the others are compared still. A region starts where the tolerance ends or, without one,
+    at two and a half levels of detection.
+
+    Of a folder, what has a record in OUT/journal.jsonl already is not compared again: a run that was killed goes on.
+    """
+    load = Against(nominal, tolerance, align, on, tuple(normals or ()), {"ground": ground, "unit": unit})
+    wanted = RegionOptions(True, regions_csv, regions_ply, threshold, inspected=True)
+    options = FolderOptions(watch, settle, verify, retry, engine, workers, report, table)
+    with reported_errors():
+        options.check(files, out)
+    if watch or any(file.is_dir() for file in files):
+        if len(files) != 1 or out is None or points or exit_code:
+            typer.echo("error: a folder is compared alone, into --out, without --points and --exit-code", err=True)
+            raise typer.Exit(2)
+        with reported_errors():
+            good = score_folder(load, files[0], out, wanted, options)
+        raise typer.Exit(0 if good else 1)
+    for folder, option in ((points, "--points"), (regions_ply, "--regions-ply")):
+        if folder is not None:
+            refuse_overwriting(files, folder, option)
+    with reported_errors():
+        check_outputs(files=[out, table, report, regions_csv], folders=[points, regions_ply])
+        outcomes = score_files(load(), files, wanted, FileOptions(out, points, report, table=table))
+    if outcomes["failed"]:
+        raise typer.Exit(1)
+    if exit_code and (outcomes["out of tolerance"] or outcomes["not measurable"]):
+        raise typer.Exit(3 if outcomes["out of tolerance"] else 4)
+
+
+@command(app)
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
@@ -157,12 +218,24 @@ def serve(
     ground: Ground = "keep",
     parts: Parts = "whole",
     unit: Unit = None,
+    nominal: Annotated[
+        Path | None, typer.Option(help="Of POST /compare: STEP, STL, ...; see `compare`.", rich_help_panel="Nominal")
+    ] = None,
+    tolerance: Tolerance = None,
+    align: Align = "best-fit",
+    on: On = None,
+    normals: Normals = None,
 ) -> None:
-    """Score over HTTP: POST /score and /report, GET /health and /metrics. No one is asked who they are."""
+    """Score over HTTP: POST /score, /report and, with a nominal, /compare; GET /health and /metrics. No one is asked
+    who they are."""
     with reported_errors():
         config = ServeConfig(max_bytes, max_points, queue, timeout, threshold, split_words(words))
         prepared = {"at": at, "ground": ground, "parts": parts, "unit": unit}
-        serve_with(_calibrated(weights, calibration, prepared), config, host, port)
+        detector = _calibrated(weights, calibration, prepared)
+        against = None
+        if nominal is not None:
+            against = Against(nominal, tolerance, align, on, tuple(normals or ()), {"ground": ground, "unit": unit})()
+        serve_with(detector, config, host, port, against)
 
 
 @command(app)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ...errors import ConfigError
+from .compare import normal_files
 from .output import check_outputs, printable, stage_bar
 
 if TYPE_CHECKING:
@@ -39,14 +40,10 @@ def fit_on(detector: AnomalyDetector, normals: list[Path], out: Path) -> None:
         ConfigError: no scan, or the file cannot be written.
         CloudError: a scan cannot be read; what is normal is not to be guessed from the others.
     """
-    from ...io import READABLE, read_cloud
-    from ..batch.folder import scans_below
+    from ...io import read_cloud
 
     check_outputs(files=[out])
-    missing = [path for path in normals if not path.exists()]
-    if missing:
-        raise ConfigError("no such file or folder", where=missing[0], expected="normal scans, or a folder of them")
-    files = [file for path in normals for file in (scans_below(path, READABLE)[0] if path.is_dir() else [path])]
+    files = normal_files(normals)
     with stage_bar() as progress:
         clouds = []
         for number, file in enumerate(files, 1):

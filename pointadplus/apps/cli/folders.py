@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...config import check_known
 from ...errors import ConfigError, PointADPlusError
 from ...results.record import json_record
-from .output import UNDECIDED, check_outputs, one_line, printable, progress_bar, score_line
+from .output import UNDECIDED, check_outputs, inspection_rows, one_line, printable, progress_bar, score_line
 from .regions import RegionOptions, region_records, region_rows
 from .verbosity import note, trace
 
@@ -42,6 +42,7 @@ class FolderOptions:
         engine: `"local"` or `"ray"`, see `RayEngine`.
         workers: of `"ray"`, or None for one a CPU.
         report: an HTML page of the `SHOWN` highest scores in the journal, or None.
+        table: a CSV of the inspections in the journal, or None.
     """
 
     watch: bool = False
@@ -51,6 +52,7 @@ class FolderOptions:
     engine: str = "local"
     workers: int | None = None
     report: Path | None = None
+    table: Path | None = None
 
     def check(self, files: list[Path], out: Path | None) -> None:
         """Refuse what does not go together.
@@ -126,7 +128,7 @@ def score_folder(
     from ..batch.highest import Highest
 
     check_folder(root)
-    check_outputs(files=[options.report, regions.table], folders=[out, regions.clouds])
+    check_outputs(files=[options.report, options.table, regions.table], folders=[out, regions.clouds])
     detector = load()
     regions.check(detector, options.report)
     settings = _settings(detector, regions)
@@ -162,14 +164,14 @@ def score_folder(
         shown = [path for path, _ in batch.summary(SHOWN).highest]
         highest.prune(shown)
         summary = batch.finish()
-        if regions.table is not None:
-            _tabulate(batch, out / JOURNAL, regions)
+        if regions.table is not None or options.table is not None:
+            _tabulate(batch, out / JOURNAL, regions, options.table)
         if options.report is not None:
             _report(detector, root, [(name, highest.place(name)) for name in shown], options.report, regions)
         if noted:
             scans = "1 scan" if noted == 1 else f"{noted:,} scans"
             note(f"notes on {scans}, such as what is not seen of it, stand in {printable(out / JOURNAL)}")
-        if summary.scored and detector.calibration is None:
+        if summary.scored and detector.calibration is None and not regions.inspected:
             note(UNDECIDED)
         note(f"{_in_words(summary)}; {now} scored now, {batch.kept} as before: {printable(out / JOURNAL)}")
     return summary.failed == 0
@@ -228,18 +230,20 @@ def _say(root: Path, record: dict[str, Any]) -> None:
 
 def _in_words(summary: Summary) -> str:
     alarms = "" if summary.anomalous is None else f", {summary.anomalous} anomalous"
+    alarms += "" if summary.out_of_tolerance is None else f", {summary.out_of_tolerance} out of tolerance"
     lost = f", {summary.not_measurable} not measurable" if summary.not_measurable else ""
     return f"{summary.files} files: {summary.scored} scored, {summary.failed} failed{alarms}{lost}"
 
 
-def _tabulate(batch: Batch, journal: Path, regions: RegionOptions) -> None:
+def _tabulate(batch: Batch, journal: Path, regions: RegionOptions, table: Path | None) -> None:
     """Rows of all scans in the journal, those of earlier runs included; the last record of a path counts."""
     from ..batch.journal import Entry, read_records
 
-    with region_rows(regions) as write:
+    with region_rows(regions) as write, inspection_rows(table) as write_inspection:
         for record in read_records(journal):
             if Entry.of(record) == batch.journal.entries.get(record["path"]):
                 write(record["path"], record)
+                write_inspection(record["path"], record)
 
 
 def _report(

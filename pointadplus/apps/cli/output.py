@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ...errors import ConfigError, PointADPlusError
+from ...results.inspection import in_words
 from ...text import rounded
 from .verbosity import quiet, trace
 
@@ -32,10 +33,13 @@ UNDECIDED = (
 def score_line(file: Path, record: Mapping[str, Any]) -> str:
     """Path and object score, a tab between; where there is a verdict that comes first, and what it rests on last.
 
+    Of a scan that was compared with a nominal the verdict, the path and what was found, tabs between.
     Of an anomalous scan the record's regions, if it has them, are summed up: their number, area and largest depth, in
     the scan's unit where that is known.
     """
     name, score, verdict = printable(file), f"{record['object_score']:.4f}", record.get("verdict")
+    if verdict != "not measurable" and "inspection" in record and "limit" not in record:
+        return f"{(verdict or 'compared').upper()}\t{name}\t{in_words(record['inspection'])}"
     if verdict is None:
         return f"{name}\t{score}"
     if verdict == "not measurable":
@@ -52,12 +56,13 @@ def score_line(file: Path, record: Mapping[str, Any]) -> str:
 
 
 def write_scores(detection: Detection, path: Path) -> None:
-    """Write the cloud with its scores; a mesh at its vertices is painted with them."""
+    """Write the cloud with its scores, and against a nominal its deviations; a mesh at its vertices is painted."""
     from ...io import VertexCloud, write_cloud
 
     make_folder(path.parent)
     cloud = detection.colored() if isinstance(detection.cloud, VertexCloud) else detection.cloud
-    write_cloud(path, cloud, scores=detection.valid_scores)
+    fields = None if detection.inspection is None else detection.layers
+    write_cloud(path, cloud, scores=detection.valid_scores, fields=fields)
 
 
 def check_outputs(files: Iterable[Path | None] = (), folders: Iterable[Path | None] = ()) -> None:
@@ -122,6 +127,18 @@ def one_line(error: Exception, file: Path) -> str:
     name = "" if isinstance(error, PointADPlusError) else f"{type(error).__name__}: "
     message = name + " ".join(str(error).split())
     return message if str(file) in message else f"{printable(file)}: {message}"
+
+
+@contextmanager
+def inspection_rows(path: Path | None) -> Iterator[Callable[[str, Mapping[str, Any]], None]]:
+    """A function that adds a scan's record to the table of inspections, if there is to be one."""
+    if path is None:
+        yield lambda name, record: None
+        return
+    from ...results.inspection_files import inspection_table
+
+    with inspection_table(path) as write:
+        yield write
 
 
 @contextmanager

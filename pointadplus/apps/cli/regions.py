@@ -32,6 +32,7 @@ class RegionOptions:
         table: CSV file, or None.
         clouds: folder of PLY files, or None.
         threshold, words: see `Detection.regions`.
+        inspected: whether scans were compared with a nominal, so that the table has deviations.
     """
 
     listed: bool = False
@@ -39,6 +40,7 @@ class RegionOptions:
     clouds: Path | None = None
     threshold: float | None = None
     words: tuple[str, ...] | None = None
+    inspected: bool = False
 
     @property
     def wanted(self) -> bool:
@@ -85,5 +87,5 @@ def region_rows(options: RegionOptions) -> Iterator[Callable[[str, Mapping[str, 
         return
     from ...results.region_files import region_table
 
-    with region_table(options.table) as write:
+    with region_table(options.table, inspected=options.inspected) as write:
         yield lambda name, record: write(name, record.get("regions", ()), record.get("unit"))

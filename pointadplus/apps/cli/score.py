@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...results.record import json_record
-from .output import UNDECIDED, json_lines, one_line, print_profile, printable, progress_bar, score_line, write_scores
+from .output import (
+    UNDECIDED,
+    inspection_rows,
+    json_lines,
+    one_line,
+    print_profile,
+    printable,
+    progress_bar,
+    score_line,
+    write_scores,
+)
 from .regions import RegionOptions, region_records, region_rows
 from .verbosity import detail, note, trace
 
@@ -22,7 +32,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FileOptions:
-    """What is written of scored files: JSON lines, a folder of clouds, a report; and whether times are printed.
+    """What is written of scored files: JSON lines, a folder of clouds, a report, a table of inspections; and whether
+    times are printed.
 
     `told` is what `read_cloud` is told of the files besides: `columns`, `camera`, `depth_scale`.
     """
@@ -32,6 +43,7 @@ class FileOptions:
     report: Path | None = None
     profile: bool = False
     told: Mapping[str, Any] = field(default_factory=dict)
+    table: Path | None = None
 
 
 def score_files(
@@ -55,6 +67,7 @@ def score_files(
     with (
         json_lines(options.out) as write_record,
         region_rows(regions) as write_rows,
+        inspection_rows(options.table) as write_inspection,
         progress_bar() as progress,
     ):
         for file in progress.track(files, description="scoring"):
@@ -67,9 +80,11 @@ def score_files(
                 outcomes["failed"] += 1
                 trace()
                 print(f"error: {one_line(error, file)}", file=sys.stderr)
-                write_record({"path": str(file), "error": one_line(error, file)})
+                failed = {"path": str(file), "error": one_line(error, file)}
+                write_record(failed)
+                write_inspection(str(file), failed)
                 continue
-            outcomes[detection.verdict or "scored"] += 1
+            outcomes[record.get("verdict") or ("scored" if detection.inspection is None else "compared")] += 1
             print(score_line(file, record | _summed_up(detection, record, regions)), flush=True)
             taken, size = sum(detection.seconds.values()), len(detection.cloud)
             for text in detection.notes:
@@ -77,12 +92,13 @@ def score_files(
             detail(f"{printable(file)}: {size:,} points, {detection.dropped:,} dropped, {taken:.2f} s")
             write_record(record)
             write_rows(str(file), record)
+            write_inspection(str(file), record)
             found += len(record.get("regions", ()))
             for stage, seconds in detection.seconds.items():
                 spent[stage] += seconds
             if options.report is not None:
                 shown.append(detection)
-    if regions.wanted and found == 0 and outcomes["failed"] < len(files):
+    if regions.wanted and not regions.inspected and found == 0 and outcomes["failed"] < len(files):
         note("no region: no five points together reach the threshold; --threshold lowers it")
     if outcomes["scored"]:
         note(UNDECIDED)

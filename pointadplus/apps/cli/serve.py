@@ -19,10 +19,13 @@ Queue = Annotated[int, typer.Option(min=0, help="Scans that may wait while one i
 Timeout = Annotated[float, typer.Option(help="Seconds from a request to its answer.")]
 
 
-def serve_with(detector: AnomalyDetector, config: ServeConfig, host: str, port: int) -> None:
-    """Serve a detector until SIGTERM or Ctrl-C; prints the URL when connections are accepted.
+def serve_with(
+    detector: AnomalyDetector, config: ServeConfig, host: str, port: int, against: AnomalyDetector | None = None
+) -> None:
+    """Serve a detector, and what compares with a nominal, until SIGTERM or Ctrl-C; prints the URL when connections are
+    accepted.
 
     Raises:
         ConfigError: the extra `serve` is not installed, or the address cannot be used.
     """
-    run(create_app(detector, config), host, port, ready=typer.echo)
+    run(create_app(detector, config, against), host, port, ready=typer.echo)

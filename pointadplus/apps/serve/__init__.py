@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 __all__ = ["ServeConfig", "create_app", "run"]
 
 
-def create_app(detector: AnomalyDetector, config: ServeConfig | None = None) -> FastAPI:
-    """An ASGI application with `POST /score`, `POST /report`, `GET /health` and `GET /metrics` over one detector.
+def create_app(
+    detector: AnomalyDetector, config: ServeConfig | None = None, against: AnomalyDetector | None = None
+) -> FastAPI:
+    """An ASGI application with `POST /score`, `POST /report`, `GET /health` and `GET /metrics` over one detector, and
+    `POST /compare` over one that was fitted on a nominal.
 
     Args:
         detector: of any method, fitted and calibrated as it is to be used.
         config: limits; None means the defaults.
+        against: a `SurfaceDeviation` fitted with a nominal; None refuses `/compare`.
 
     Raises:
         ConfigError: the extra `serve` is not installed, or words for regions cannot be given.
@@ -35,7 +39,7 @@ def create_app(detector: AnomalyDetector, config: ServeConfig | None = None) -> 
         from .app import build_app
     except ModuleNotFoundError as error:
         raise _missing(error) from error
-    return build_app(detector, config or ServeConfig())
+    return build_app(detector, config or ServeConfig(), against)
 
 
 def run(app: Any, host: str = "127.0.0.1", port: int = 8000, *, ready: Callable[[str], None] | None = None) -> None:

@@ -25,7 +25,7 @@ from .refusals import Refusal
 from .service import Service
 
 HUNG_UP = 499  # as proxies have it; no client gets to see it
-_COUNTED = ("/score", "/report", "/health", "/metrics", "/openapi.json")
+_COUNTED = ("/score", "/report", "/compare", "/health", "/metrics", "/openapi.json")
 _UNTRUSTED = {"X-Content-Type-Options": "nosniff"}  # bodies hold a client's file name; they are what they say they are
 
 Name = Annotated[
@@ -41,6 +41,7 @@ class Problem(BaseModel):
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The detector refuses the scan."},
+    404: {"model": Problem, "description": "The service has no nominal to compare with."},
     408: {"model": Problem, "description": "The scan did not arrive in time."},
     413: {"model": Problem, "description": "The scan has too many bytes."},
     415: {"model": Problem, "description": "The extension is unknown, or the body is a form."},
@@ -52,9 +53,9 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 _SCAN = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}, "required": True}
 
 
-def build_app(detector: AnomalyDetector, config: ServeConfig) -> FastAPI:
+def build_app(detector: AnomalyDetector, config: ServeConfig, against: AnomalyDetector | None = None) -> FastAPI:
     """The application over one detector, see `create_app`."""
-    service = Service(detector, config)
+    service = Service(detector, config, against)
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
@@ -83,6 +84,14 @@ def _add_endpoints(app: FastAPI, service: Service) -> None:
         """Score a scan, sent as the body: the HTML report."""
         body = await service.answer(request, name, service.as_report)
         return Response(body, media_type="text/html", headers=_UNTRUSTED)
+
+    @app.post("/compare", response_class=JSONResponse, **expects)
+    async def compare(request: Request, name: Name, regions: bool = True) -> Response:
+        """Compare a scan, sent as the body, with the nominal: the record that `pointadplus compare` writes."""
+        against = service.comparing()
+        answer = partial(service.as_json, regions=regions, detector=against)
+        body = await service.answer(request, name, answer, against)
+        return Response(body, media_type="application/json", headers=_UNTRUSTED)
 
     @app.get("/health")
     async def health() -> JSONResponse:

@@ -8,6 +8,7 @@ from ...errors import CloudError, CloudWriteError, PointADPlusError
 
 QUEUE_FULL, TOO_LARGE, TOO_SLOW, UNKNOWN_TYPE = "queue full", "too large", "too slow", "unknown type"
 OVER_TIME, UNREADABLE, REFUSED, INTERNAL = "over time", "unreadable", "refused", "internal"
+NO_NOMINAL = "no nominal"
 
 
 class Refusal(Exception):

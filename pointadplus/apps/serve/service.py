@@ -25,7 +25,17 @@ from ...zero_shot.words import check_words, named_regions
 from .config import ServeConfig
 from .metrics import Metrics
 from .queue import QueueFull, Slot, WorkQueue
-from .refusals import INTERNAL, OVER_TIME, QUEUE_FULL, TOO_SLOW, UNKNOWN_TYPE, Refusal, refusal_of, too_large
+from .refusals import (
+    INTERNAL,
+    NO_NOMINAL,
+    OVER_TIME,
+    QUEUE_FULL,
+    TOO_SLOW,
+    UNKNOWN_TYPE,
+    Refusal,
+    refusal_of,
+    too_large,
+)
 from .uploads import Upload, scan_suffix
 
 _log = logging.getLogger("pointadplus.serve")
@@ -39,15 +49,16 @@ class Service:
     Args:
         detector: of any method; its `fingerprint` is asked for once.
         config: limits.
+        against: what `/compare` compares with, or None.
 
     Raises:
         ConfigError: words that cannot be given.
     """
 
-    def __init__(self, detector: AnomalyDetector, config: ServeConfig) -> None:
+    def __init__(self, detector: AnomalyDetector, config: ServeConfig, against: AnomalyDetector | None = None) -> None:
         if config.words is not None:
             check_words(config.words, detector)
-        self.detector, self.config = detector, config
+        self.detector, self.config, self.against = detector, config, against
         self.weights = detector.fingerprint()
         self.queue = WorkQueue(config.queue)
         self.metrics = Metrics(self.queue)
@@ -75,8 +86,26 @@ class Service:
             "queue_limit": self.config.queue,
         }
 
-    async def answer(self, request: Request, name: str, answer: Answer) -> bytes:
+    def comparing(self) -> AnomalyDetector:
+        """What `/compare` compares with.
+
+        Raises:
+            Refusal: 404, there is none.
+        """
+        if self.against is None:
+            raise Refusal(404, "no nominal to compare with: pointadplus serve --nominal part.step", NO_NOMINAL)
+        return self.against
+
+    async def answer(
+        self, request: Request, name: str, answer: Answer, detector: AnomalyDetector | None = None
+    ) -> bytes:
         """Receive a scan, score it when its turn comes, and say what `answer` makes of it.
+
+        Args:
+            request: the scan is its body.
+            name: of the scan.
+            answer: of its detection.
+            detector: in place of the service's own.
 
         Raises:
             Refusal: whatever is wrong.
@@ -88,19 +117,21 @@ class Service:
         try:
             with Upload(self._opened_folder(), name) as upload:
                 await self._receive(request, upload, deadline)
-                return await self._finish(request, upload, slot, deadline, answer)
+                work = self._work(upload, answer, detector or self.detector)
+                return await self._finish(request, upload, slot, deadline, work)
         except OSError as error:  # a full disk
             _log.error("a scan could not be stored", exc_info=error)
             raise Refusal(500, "the scan could not be stored", INTERNAL) from error
         finally:
             slot.leave()
 
-    def as_json(self, detection: Detection, *, regions: bool) -> bytes:
+    def as_json(self, detection: Detection, *, regions: bool, detector: AnomalyDetector | None = None) -> bytes:
         """The record that the command line writes, in UTF-8."""
         records = None
         if regions:
-            look = {"detector": self.detector, "threshold": self.config.threshold}
-            records = [region.as_record() for region in named_regions(detection, self.config.words, **look)]
+            look = {"detector": detector or self.detector, "threshold": self.config.threshold}
+            words = self.config.words if detector is None else None
+            records = [region.as_record() for region in named_regions(detection, words, **look)]
         return json.dumps(json_record(str(detection.cloud.source), detection, records), allow_nan=False).encode()
 
     def as_report(self, detection: Detection) -> bytes:
@@ -139,16 +170,21 @@ class Service:
         except asyncio.TimeoutError:
             raise Refusal(408, f"the scan did not arrive in {self.config.timeout:g} s", TOO_SLOW) from None
 
-    async def _finish(self, request: Request, upload: Upload, slot: Slot, deadline: float, answer: Answer) -> bytes:
+    def _work(self, upload: Upload, answer: Answer, detector: AnomalyDetector) -> Callable[[], bytes]:
         def work() -> bytes:
-            prepared = self.detector.preparation
+            prepared = detector.preparation
             cloud = upload.read(self.config.max_points, prepared.at, prepared.unit)
             started = time.perf_counter()
-            detection = self.detector.score(cloud)
+            detection = detector.score(cloud)
             self._last_seconds = time.perf_counter() - started
             self.metrics.scoring_seconds.observe(self._last_seconds)
             return answer(detection)
 
+        return work
+
+    async def _finish(
+        self, request: Request, upload: Upload, slot: Slot, deadline: float, work: Callable[[], bytes]
+    ) -> bytes:
         try:
             return await _outcome(slot.start(work), request.receive, deadline - time.monotonic())
         except asyncio.TimeoutError:

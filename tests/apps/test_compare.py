@@ -1,0 +1,185 @@
+"""`compare` and `POST /compare`: scans against a nominal from files to verdicts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import torch
+import trimesh
+from typer.testing import CliRunner
+
+pytest.importorskip("open3d")
+
+from pointadplus.apps import cli
+from pointadplus.apps.batch import JOURNAL
+from pointadplus.apps.cli.compare import Against, read_pairs
+from pointadplus.apps.serve import create_app
+from pointadplus.cloud import PointCloud
+from pointadplus.errors import ConfigError
+from pointadplus.io import read_cloud, write_cloud
+from tests.baselines.nominal_parts import bracket, scan
+from tests.heights import MeanHeight
+
+
+def run(*arguments: object) -> SimpleNamespace:
+    result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return SimpleNamespace(code=result.exit_code, out=result.stdout, err=result.stderr)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """part.stl and, in scans/: a good one, one with 0.4 too much on its foot, one whose unit is wrong."""
+    folder = tmp_path_factory.mktemp("inspection")
+    mesh = bracket()
+    trimesh.Trimesh(mesh.vertices.numpy(), mesh.faces.numpy()).export(folder / "part.stl")
+    points = scan(mesh, 8000)
+    bump = points.copy()
+    bump[np.linalg.norm(points - [45, 0, 12], axis=1) < 5, 1] -= 0.4
+    (folder / "scans").mkdir()
+    for name, each in (("good", points), ("bump", bump), ("huge", points * 200)):
+        write_cloud(folder / "scans" / f"{name}.ply", PointCloud.create(each))
+    return folder
+
+
+def test_a_line_a_scan_with_the_verdict_first(folder: Path, tmp_path: Path) -> None:
+    outputs = {"--csv": "found.csv", "--out": "found.jsonl", "--regions-csv": "regions.csv", "--points": "points"}
+    options = [part for option, name in outputs.items() for part in (option, tmp_path / name)]
+    scans = [folder / "scans" / f"{name}.ply" for name in ("good", "bump", "huge", "missing")]
+    result = run(
+        "compare", *scans, "--nominal", folder / "part.stl", "--tolerance", "-0.3,0.3", "--unit", "mm", *options
+    )
+    good, bump, huge = result.out.splitlines()
+    assert result.code == 1
+    assert good.startswith(f"IN TOLERANCE\t{scans[0]}\tlargest +0.0")
+    assert "; 100.0 % within ±0.3 mm; aligned by best fit, residual 0.0" in good
+    assert bump.startswith(f"OUT OF TOLERANCE\t{scans[1]}\tlargest +0.4")
+    assert huge.startswith("NOT MEASURABLE")
+    assert "no mix of units explains it" in huge
+    lines = list(map(json.loads, (tmp_path / "found.jsonl").read_text().splitlines()))
+    assert [line.get("verdict") for line in lines] == ["in tolerance", "out of tolerance", "not measurable", None]
+    rows = list(csv.DictReader((tmp_path / "found.csv").read_text().splitlines()))
+    assert [row["verdict"] for row in rows] == ["in tolerance", "out of tolerance", "not measurable", "failed"]
+    assert float(rows[1]["excess_volume"]) == pytest.approx(0.4 * np.pi * 25, rel=0.25)
+    (region,) = csv.DictReader((tmp_path / "regions.csv").read_text().splitlines())
+    assert float(region["mean_deviation"]) == pytest.approx(0.4, abs=0.02)
+    assert len(read_cloud(tmp_path / "points" / "bump.ply")) == 8000
+    assert b"property float deviation\nproperty float lod\n" in (tmp_path / "points" / "bump.ply").read_bytes()
+
+
+def test_exit_codes_and_a_comparison_without_a_tolerance(folder: Path) -> None:
+    good, bump, huge = (folder / "scans" / f"{name}.ply" for name in ("good", "bump", "huge"))
+    against = "--nominal", folder / "part.stl", "--align", "none", "--unit", "mm", "--exit-code"
+    assert run("compare", good, *against, "--tolerance", 0.3).code == 0
+    assert run("compare", good, bump, huge, *against, "--tolerance", 0.3).code == 3
+    assert run("compare", good, huge, *against, "--tolerance", 0.3).code == 4
+    result = run("compare", bump, *against)
+    assert result.code == 0
+    assert result.out.startswith(f"COMPARED\t{bump}\tlargest +0.4")
+    assert "% off by more than noise; not aligned" in result.out
+    assert "pointadplus calibrate" not in result.err
+
+
+def test_a_folder_has_a_journal_and_goes_on(folder: Path, tmp_path: Path) -> None:
+    arguments = ("compare", folder / "scans", "--nominal", folder / "part.stl", "--tolerance", 0.3, "--unit", "mm")
+    beside = "--out", tmp_path / "run", "--csv", tmp_path / "found.csv", "--align", "none"
+    first = run(*arguments, *beside, "--report", tmp_path / "report.html")
+    assert (first.code, len(first.out.splitlines())) == (0, 3)
+    assert "3 scored, 0 failed, 1 out of tolerance, 1 not measurable" in first.err
+    again = run(*arguments, *beside)
+    assert (again.code, again.out) == (0, "")
+    assert len((tmp_path / "run" / JOURNAL).read_text().splitlines()) == 4
+    assert {row["path"] for row in csv.DictReader((tmp_path / "found.csv").read_text().splitlines())} == {
+        "good.ply", "bump.ply", "huge.ply",
+    }  # fmt: skip
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+    other = run(*arguments[:-4], "--tolerance", 0.2, *arguments[-2:], *beside)
+    assert other.code == 1
+    assert "journal" in other.err, "other settings are another run"
+
+
+def test_options_that_do_not_fit_are_one_line(folder: Path, tmp_path: Path) -> None:
+    good, part = folder / "scans" / "good.ply", folder / "part.stl"
+    for options, word in (
+        (("--tolerance", "0.1,0.2,0.3"), "--tolerance"),
+        (("--tolerance", "much"), "--tolerance"),
+        (("--on", "0,0,0"), "--on"),
+        (("--align", tmp_path / "missing.csv"), "--align"),
+        (("--normals", tmp_path / "missing"), "normal scans"),
+    ):
+        result = run("compare", good, "--nominal", part, *options)
+        assert (result.code, result.out) == (1, "")
+        assert word in result.err
+    result = run("compare", good, "--nominal", folder / "scans" / "good.ply")
+    assert "the file has no face" in result.err
+    assert run("compare", folder / "scans", "--nominal", part).code == 2
+
+
+def test_reference_points_come_from_a_table(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "points.csv"
+    path.write_text("nx,ny,nz,x,y,z\n0,0,0,5,0,0\n60,0,0,65,0,0\n0,40,0,5,40,0\n")
+    assert read_pairs(path)[1] == ((60.0, 0.0, 0.0), (65.0, 0.0, 0.0))
+    moved = tmp_path / "moved.ply"
+    write_cloud(
+        moved, PointCloud.create(read_cloud(folder / "scans" / "good.ply").positions() + torch.tensor([5, 0, 0]))
+    )
+    result = run("compare", moved, "--nominal", folder / "part.stl", "--align", path, "--tolerance", 0.3)
+    assert result.out.startswith("IN TOLERANCE")
+    assert "aligned by reference points, residual 0" in result.out
+    path.write_text("0,0,0,1,1\n")
+    with pytest.raises(ConfigError, match="not reference points"):
+        read_pairs(path)
+
+
+def test_workers_make_the_same_detector(folder: Path) -> None:
+    load = Against(folder / "part.stl", "0.3", "none", None, (folder / "scans" / "good.ply",), {"unit": "mm"})
+    assert pickle.loads(pickle.dumps(load))().fingerprint() == load().fingerprint()
+
+
+def test_serve_takes_a_nominal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Any] = []
+    monkeypatch.setattr(cli, "serve_with", lambda *arguments: served.extend(arguments))
+    monkeypatch.setattr(cli, "_detector", lambda weights: MeanHeight())
+    assert (
+        run("serve", "--nominal", folder / "part.stl", "--tolerance", 0.3, "--align", "none", "--unit", "mm").code == 0
+    )
+    found = served[-1].score(folder / "scans" / "bump.ply")
+    assert found.inspection.verdict == "out of tolerance"
+    assert found.cloud.unit == "mm"
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_the_service_compares(folder: Path, served: bool) -> None:
+    pytest.importorskip("fastapi")
+    import asyncio
+
+    against = Against(folder / "part.stl", "0.3", "none", None, (), {"unit": "mm"})() if served else None
+    app: Any = create_app(MeanHeight(), None, against)
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://x") as client,
+        ):
+            body = (folder / "scans" / "bump.ply").read_bytes()
+            return await client.post("/compare", params={"name": "bump.ply"}, content=body)
+
+    answer = asyncio.run(ask())
+    if not served:
+        assert answer.status_code == 404
+        assert "no nominal to compare with" in answer.json()["error"]
+        return
+    record = answer.json()
+    assert (answer.status_code, record["verdict"], record["path"]) == (200, "out of tolerance", "bump.ply")
+    assert record["inspection"]["largest"] == pytest.approx(0.4, abs=0.06)
+    assert record["regions"][0]["deviation"]["mean"] == pytest.approx(0.4, abs=0.02)
