@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...errors import ConfigError
 from .calibrate import calibrate_on
 from .compare import Against, Align, Normals, On, Tolerance
 from .datasets import datasets
@@ -27,6 +28,7 @@ from .options import (
     Files,
     Ground,
     Parts,
+    Resolution,
     Threshold,
     Unit,
     Weights,
@@ -100,6 +102,7 @@ def score(
     threshold: Threshold = None,
     words: Words = None,
     weights: Weights = "embedded",
+    resolution: Resolution = None,
     calibration: CalibrationFile = None,
     watch: Annotated[bool, of_folders("--watch", help="Go on with what comes into the folder.")] = False,
     settle: Annotated[float, of_folders(help="Seconds that a file must stay as it is, to be watched.")] = 2.0,
@@ -116,7 +119,8 @@ def score(
     """
     wanted = RegionOptions(regions, regions_csv, regions_ply, threshold, split_words(words))
     options = FolderOptions(watch, settle, verify, retry, engine, workers, report)
-    load = partial(_calibrated, weights, calibration, {"at": at, "ground": ground, "parts": parts, "unit": unit})
+    prepared = {"at": at, "ground": ground, "parts": parts, "unit": unit}
+    load = partial(_calibrated, weights, resolution, calibration, prepared)
     with reported_errors():
         options.check(files, out)
     if watch or any(file.is_dir() for file in files):
@@ -207,6 +211,7 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     weights: Weights = "embedded",
+    resolution: Resolution = None,
     calibration: CalibrationFile = None,
     threshold: Threshold = None,
     max_bytes: MaxBytes = ServeConfig.max_bytes,
@@ -231,7 +236,7 @@ def serve(
     with reported_errors():
         config = ServeConfig(max_bytes, max_points, queue, timeout, threshold, split_words(words))
         prepared = {"at": at, "ground": ground, "parts": parts, "unit": unit}
-        detector = _calibrated(weights, calibration, prepared)
+        detector = _calibrated(weights, resolution, calibration, prepared)
         against = None
         if nominal is not None:
             against = Against(nominal, tolerance, align, on, tuple(normals or ()), {"ground": ground, "unit": unit})()
@@ -263,13 +268,14 @@ def calibrate(
     out: Annotated[Path, typer.Option(help="The JSON file to write.")] = Path("calibration.json"),
     false_alarm_rate: Annotated[float, typer.Option(help="Of normal scans; 0.01 takes 99 of them.")] = 0.01,
     weights: Weights = "embedded",
+    resolution: Resolution = None,
     ground: Ground = "keep",
     parts: Parts = "whole",
     unit: Unit = None,
 ) -> None:
     """Find from normal scans when a score is an alarm, and say what can be promised."""
     with reported_errors():
-        load = partial(_calibrated, weights, None, {"ground": ground, "parts": parts, "unit": unit})
+        load = partial(_calibrated, weights, resolution, None, {"ground": ground, "parts": parts, "unit": unit})
         good = calibrate_on(load, normals, out, false_alarm_rate)
     raise typer.Exit(0 if good else 1)
 
@@ -350,13 +356,21 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _detector(weights: str) -> AnomalyDetector:
+def _detector(weights: str, resolution: str | None = None) -> AnomalyDetector:
     from ...results.methods import load_detector
     from ...zero_shot.detector import ZeroShotDetector
 
-    return ZeroShotDetector() if weights == "embedded" else load_detector(weights)
+    detector = None if weights == "embedded" else load_detector(weights)
+    if detector is None or (resolution and isinstance(detector, ZeroShotDetector)):
+        return ZeroShotDetector(weights, resolution=resolution)
+    if resolution:
+        found = type(detector).__name__
+        raise ConfigError("not a zero-shot detector", where="--resolution", expected="zero-shot weights", found=found)
+    return detector
 
 
-def _calibrated(weights: str, calibration: Path | None, prepared: Mapping[str, Any]) -> AnomalyDetector:
-    detector = _detector(weights).prepare_scans(**prepared)
+def _calibrated(
+    weights: str, resolution: str | None, calibration: Path | None, prepared: Mapping[str, Any]
+) -> AnomalyDetector:
+    detector = _detector(weights, resolution).prepare_scans(**prepared)
     return detector if calibration is None else detector.use_calibration(calibration)

@@ -32,6 +32,10 @@ CameraNumbers = Annotated[
 ]
 DepthScale = Annotated[float | None, of_scans(help="Of depth images: what their numbers are multiplied by.")]
 Weights = Annotated[str, of_decision("--weights", "--model", help="'embedded', or a file that `train` or `fit` wrote.")]
+Resolution = Annotated[
+    str | None,
+    of_decision(help="Zero-shot, scans of over 40,000 points: auto, a second look where it pays; full; or coarse."),
+]
 CalibrationFile = Annotated[Path | None, of_decision(help="What `calibrate` wrote: p-values and verdicts.")]
 Threshold = Annotated[
     float | None, of_regions(min=0.0, help="Point score of a region; the calibrated one, or 0.5, if left out.")
