@@ -45,9 +45,9 @@ class ZeroShotConfig(Config):
         digest: of the backbone's weights that the prompts were learnt on; empty means any.
         observation: how clouds are looked at.
         model: the two layers.
-        resolution: of dense scans, those of over 40,000 points. `"auto"`: 12,288 points spread evenly and 24,576 about
-            the oddest of them get a second look, at the scan's own density; `"full"`: every point does; `"coarse"`:
-            none does. Mode "pointad" has no second look.
+        resolution: of the second look, at a scan's own density. `"auto"`: of scans of over 120,000 points, 12,288 that
+            are spread evenly get one, and 24,576 about the oddest of them; `"full"`: every point does, where there are
+            more than the first look takes in; `"coarse"`: none does. Mode "pointad" has no second look.
         fine: digest of the weights of that second look, as `save` wrote it; it is part of the fingerprint.
 
     Raises:
@@ -182,7 +182,7 @@ class ZeroShotDetector(AnomalyDetector):
         first, names = looks[0], looks[0].names
         odds = torch.stack([look.odds for look in looks]).mean(0)
         total = torch.stack([look.total for look in looks]).mean(0)
-        if self.config.resolution != "coarse" and len(cloud) > DENSE and isinstance(self.model, PointADPlus):
+        if self._looks_closer(len(cloud)):
             with watch.stage("fine"):
                 odds, total = self._looked_closer(first, odds, total)
                 names = (*names, "fine")
@@ -200,6 +200,11 @@ class ZeroShotDetector(AnomalyDetector):
             notes=notes,
             measurable=measurable,
         )
+
+    def _looks_closer(self, points: int) -> bool:
+        resolution, support = self.config.resolution, self.config.observation.support
+        enough = points > (support if resolution == "full" else DENSE)
+        return resolution != "coarse" and enough and isinstance(self.model, PointADPlus)
 
     def _looked_closer(self, look: _Look, odds: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
         """Log-odds with a column of the fine layer's, which `joined` is joined with, and those of the object."""

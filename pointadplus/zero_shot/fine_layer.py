@@ -25,7 +25,7 @@ FORMAT = "pointadplus.fine_layer"
 EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "fine_layer.safetensors"
 
 # All ours.
-DENSE = 40_000  # points of a scan over which the first look leaves out what is fine
+DENSE = 120_000  # points from which on what the first look leaves out is worth the seconds
 SPREAD, DETAIL = 12_288, 24_576  # points that are looked at first, and those about the oddest of them
 WIDTH, HEARD = 2.0, 8  # of the Gaussian over what was looked at, in spacings; points that it hears
 TOP = 5e-4  # share of the points whose mean tells of the object
