@@ -4,7 +4,7 @@ CAD parts made in code are scanned by our scanner: an even sample of the whole, 
 truth of a reading is its exact signed distance, in double precision, from the mesh in the pose it was scanned in.
 
 python benchmarks/nominal.py --seeds 2
-python benchmarks/nominal.py --speed --python /tmp/others/bin/python     # of a Python with trimesh, rtree and py4dgeo
+python benchmarks/nominal.py --speed --python PYTHON     # of an environment with trimesh, rtree and py4dgeo
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ NONE: Final = "none"
 POINTS: Final = "reference points"
 
 # All ours; lengths are shares of the nominal's size.
-SAMPLE, POSED, JUDGED = 12_000, 4_000, 40_000  # points of a scan that are fitted, that the pose is sought with, and of
+SAMPLE, POSED, JUDGED = 12_000, 2_500, 40_000  # points of a scan that are fitted, that the pose is sought with, and of
 # the nominal that it is sought on
 STEPS, TRIED, LAST, STILL = (
     40,
@@ -117,7 +117,9 @@ def by_points(pairs: Pairs, factor: float) -> tuple[Transform, float]:
     return motion, float((motion.apply(source) - target).square().sum(1).mean().sqrt())
 
 
-def best_fit(mesh: NominalMesh, reference: Reference, scan: np.ndarray, on: np.ndarray | None = None) -> Alignment:
+def best_fit(
+    mesh: NominalMesh, reference: Callable[[], Reference], scan: np.ndarray, on: np.ndarray | None = None
+) -> Alignment:
     """The motion that brings a scan nearest to its nominal.
 
     Found by `geometry.alignment.Reference` on points of the nominal, unless the scan lies in its place already, and
@@ -125,16 +127,16 @@ def best_fit(mesh: NominalMesh, reference: Reference, scan: np.ndarray, on: np.n
 
     Args:
         mesh: the nominal.
-        reference: of points of its surface, about its `center`.
+        reference: gives that of points of its surface, about its `center`; scans that lie in their place need none.
         scan: (N, 3) float64 even sample, in its own frame and the nominal's unit.
         on: see `read_on`.
     """
     found = _Fit(mesh, scan).refined(Transform.identity().rotation, -torch.from_numpy(mesh.center), TRIED)
     if found.share < IN_PLACE:
-        found = min(found, _sought(mesh, reference, scan), key=lambda one: one.misfit)
+        found = min(found, _sought(mesh, reference(), scan), key=lambda one: one.misfit)
     mirrored = False
     if MIRROR[0] <= found.share < MIRROR[1]:
-        mirrored = _sought(mesh, reference, scan * [-1, 1, 1]).misfit < MIRRORED * found.misfit
+        mirrored = _sought(mesh, reference(), scan * [-1, 1, 1]).misfit < MIRRORED * found.misfit
     if on is not None:
         found = _Fit(mesh, scan, _chooser(on, mesh.center)).refined(found.rotation, found.translation)
     return Alignment(
@@ -219,9 +221,8 @@ class _Fit:
         points = scan @ turn.T + shift
         found = self.mesh.closest(points.astype(np.float32))
         along, distance = self.mesh.directions(found), found.distance.astype(np.float64)
-        on = ~found.free
-        if self.chosen is not None:
-            on &= self.chosen(points - along * distance[:, None])
+        # Beyond a free border nothing is measured, but it holds a sheet that would slide.
+        on = np.ones(len(scan), bool) if self.chosen is None else self.chosen(found.foot)
         return points, distance, along, on
 
 

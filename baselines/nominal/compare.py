@@ -21,6 +21,7 @@ from pointadplus.geometry.spacing import point_spacing
 from pointadplus.results.detection import Detection
 from pointadplus.zero_shot.observation import Stopwatch
 
+from ..gate import judge
 from .align import BEST_FIT, JUDGED, NONE, POINTS, SAMPLE, Alignment, Pairs, best_fit, by_points, lying
 from .deviation import Measured, facing, measure
 from .judging import Findings, inspect
@@ -29,6 +30,7 @@ from .places import Places
 from .units import Scale, reconcile
 
 REACH = 0.1  # ours: share of the nominal's size beyond which a point is none of the part
+FINEST = 1e-5  # ours: share of the size under which a spacing is none: points that coincide
 SKETCH = 40_000  # ours: points that tell the spacing, the pose and a table
 LEARNT = 200_000  # ours: points of a normal scan that are learnt from
 
@@ -87,6 +89,9 @@ class NominalComparison:
 
     def compare(self, cloud: PointCloud, *, ground_removed: bool = False) -> Detection:
         """The deviations of a scan, and what they amount to; see `SurfaceDeviation.score_cloud`."""
+        told, enough = judge(cloud)
+        if not enough or not (cloud.points != cloud.points[0]).any():
+            return _unmeasured(cloud, told or ("all points coincide",), {})
         watch = Stopwatch()
         with watch.stage("align"):
             laid = self.lay(cloud)
@@ -126,6 +131,7 @@ class NominalComparison:
         some = fixed_sample(cloud.points, SKETCH)
         sketch = cloud.points[some]
         spacing = point_spacing(sketch) * (len(some) / len(cloud)) ** 0.5 * scale.factor
+        spacing = max(spacing, FINEST * mesh.size)
         offset = cloud.offset.numpy()
         sample = (sketch[fixed_sample(sketch, SAMPLE)].double().numpy() + offset) * scale.factor
         alignment = self._aligned(sample, scale)
@@ -142,7 +148,7 @@ class NominalComparison:
         if not scale.fits:
             return Alignment(Transform.identity(), None, 0.0, 0.0)
         if self.align == "best-fit":
-            return best_fit(self.mesh, self._reference, sample, self.on)
+            return best_fit(self.mesh, lambda: self._reference, sample, self.on)
         motion, residual = Transform.identity(), None
         if isinstance(self.align, Pairs):
             motion, residual = by_points(self.align, scale.factor)

@@ -5,26 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from pointadplus.cloud import PointCloud
-from pointadplus.geometry.ground import find_ground
 from pointadplus.results.inspection import Inspection
-from pointadplus.text import rounded
 
-from ..gate import LEAST, judge
 from .deviation import AROUND, SIGMAS, Measured, registration, shared
+from .telling import place_of_missing, told
 
 if TYPE_CHECKING:
     from .compare import Laid, NominalComparison, Usual
 
 # All ours.
 SURE = 2.5  # levels of detection that score 0.5 where there is no tolerance: by chance one cell in a million
-RESTS = 0.5  # share of a scan that has to lie on the nominal, for it to be of that part
-SEEN = 0.5  # share of a scan's points that have to be measured
-HALF = 0.25  # share of what a scan should show that may be missing
-TOLD = 0.005  # share of points without a deviation from which on they are told of
-TABLE = 0.5  # share of a plane's points that have to lie off the nominal, for it to be a table
+HALF = 0.25, 0.75  # share of what a scan should show that may be missing, and of a length that has to be there
 COARSE = 1.0  # times half a tolerance's width: noise over which it decides little
 
 
@@ -78,15 +71,14 @@ def inspect(
     owed = nominal.places.owed(nominal.mesh, shown, _eyes(cloud, laid, nominal.mesh.center))
     lacking = nominal.places.lacking(measured, shown, owed)
     covered = float(shown.mean())
-    notes, measurable = _notes(
-        nominal, cloud, laid, measured, covered, float(lacking.sum() / max(1, owed.sum())), ground_removed
-    )
+    cut = float(lacking.sum()) > HALF[0] * owed.sum() and nominal.places.extent(shown) < HALF[1]
+    notes, measurable = told(nominal, cloud, laid, measured, covered, cut, ground_removed)
     found = None
     if known.any():
         missing = float(lacking.sum()) * nominal.places.area
         found = _inspection(nominal, laid, measured, lod, covered, missing, measurable)
         if missing and measurable:
-            notes += (_missing(nominal, lacking),)
+            notes += (place_of_missing(nominal, lacking),)
         if found.tolerance is not None and found.lod > COARSE * (found.tolerance[1] - found.tolerance[0]) / 2:
             notes += ("noise is as large as the tolerance: it decides little",)
     return Findings(
@@ -105,13 +97,8 @@ def _ratio(tolerance: tuple[float, float] | None, measured: Measured, usual: Usu
     steady = np.float32(0) + spread**2 + measured.bulge**2
     one = SIGMAS * (np.sqrt(measured.noise**2 + steady) + np.float32(off))
     several = SIGMAS * (np.sqrt(measured.noise**2 / np.maximum(measured.count, 1) + steady) + np.float32(off))
-    least = np.float32(1e-7) * np.float32(np.abs(measured.deviation[~np.isnan(deviation)]).max(initial=1e-30))
-    several = np.maximum(several, least)
     together = np.abs(measured.mean - mean) / several
-    return (
-        np.maximum(np.abs(deviation - mean) / np.maximum(one, least), np.where(np.isnan(deviation), 0, together))
-        / SURE
-    )
+    return np.maximum(np.abs(deviation - mean) / one, np.where(np.isnan(deviation), 0, together)) / SURE
 
 
 def _inspection(
@@ -165,60 +152,8 @@ def _inspection(
     )
 
 
-def _missing(nominal: NominalComparison, lacking: np.ndarray) -> str:
-    at = nominal.places.points[lacking].mean(0) + nominal.mesh.center
-    place = ", ".join(rounded(value) for value in at)
-    what = f"{lacking.mean():.1%} of the nominal's surface is missing that the scan should show"
-    return f"{what}, about ({place}) of the nominal"
-
-
 def _eyes(cloud: PointCloud, laid: Laid, center: np.ndarray) -> np.ndarray | None:
     """(E, 3) where the eyes of each scan of a file stood, about the nominal's center."""
     if cloud.eyes is None:
         return None
     return laid.alignment.motion.apply(cloud.eyes.double() * laid.scale.factor).numpy() - center
-
-
-def _notes(
-    nominal: NominalComparison,
-    cloud: PointCloud,
-    laid: Laid,
-    measured: Measured,
-    covered: float,
-    lost: float,
-    ground_removed: bool,
-) -> tuple[tuple[str, ...], bool]:
-    """What is to be told, and whether there can be a verdict."""
-    told = [*laid.scale.notes, *nominal.mesh.topology.notes()]
-    bad: list[str] = []
-    alignment = laid.alignment
-    grey = float(np.isnan(measured.deviation).mean())
-    if alignment.mirrored:
-        bad.append("the scan is a mirror image of the nominal")
-    elif not ground_removed and _on_table(cloud.points[laid.some], measured.deviation[laid.some], nominal.mesh.size):
-        bad.append('the part lies on a table that was scanned, too; ground="remove" (--ground remove) leaves it out')
-    elif alignment.share == 0:
-        bad.append("the scan shows too little of what it is fitted to")
-    elif alignment.lies < RESTS:
-        how = {"best fit": "by the best fit", "none": "as it lies", "reference points": "by its reference points"}
-        shown = f"{how[nominal.kind]} {alignment.lies:.0%} of the scan lies on the nominal"
-        bad.append(f"{shown}: another part, or a wrong pose")
-    elif grey > SEEN:
-        bad.append(f"{grey:.0%} of the points cannot be measured: they lie far from the nominal, or on its free border")
-    elif lost > HALF:
-        bad.append(f"{lost:.0%} of what the scan should show of the nominal is missing: half a part, or another one")
-    more, enough = judge(cloud, covered)
-    told += more
-    if not bad and grey > TOLD:
-        told.append(f"{grey:.1%} of the points have no deviation: far from the nominal, or on its free border")
-    return (*bad, *told), enough and not bad and covered >= LEAST
-
-
-def _on_table(points: Tensor, deviation: np.ndarray, size: float) -> bool:
-    """Whether there is a plane under the part that is no face of the nominal."""
-    plane = find_ground(points)
-    if plane is None:
-        return False
-    flat = (plane.heights(points).abs() <= plane.reach).numpy()
-    away = ~(np.abs(deviation) <= 0.01 * size)
-    return float(away[flat].mean()) > TABLE

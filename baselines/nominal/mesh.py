@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import KDTree
 
 from pointadplus.errors import CloudError, ConfigError, install_command
 from pointadplus.io import TriangleMesh
 from pointadplus.text import file_name
 
+from .topology import Edges, Topology, bodies, welded
+
 # All ours.
-SEAM = 1e-6  # share of the size within which vertices are one: exporters round a seam's two sides apart
 ROUNDED = 2e-6  # share of the size that a closest point may be off by along its face, in single precision
 CORNER = 1e-6  # barycentric coordinate under which a closest point lies on an edge
 ANGULAR = 0.12  # radians between facets of one curved face: `io.cad` asks for 0.1
@@ -39,34 +36,6 @@ class Closest(NamedTuple):
     offset: np.ndarray
     facet: np.ndarray
     free: np.ndarray
-
-
-@dataclass(frozen=True)
-class Topology:
-    """How facets hang together.
-
-    Attributes:
-        free: edges of one facet only.
-        turned: edges whose two facets disagree on which side is out, or that have more than two.
-        bodies: parts that do not touch.
-    """
-
-    free: int
-    turned: int
-    bodies: int
-
-    def notes(self) -> tuple[str, ...]:
-        """What is to be told of it."""
-        told = []
-        if self.turned:
-            told.append(
-                f"facets of the nominal disagree on which side is out ({self.turned:,} edges): signs may be wrong"
-            )
-        if self.free:
-            told.append(f"the nominal is open ({self.free:,} free edges): nothing is measured at its border")
-        if self.bodies > 1:
-            told.append(f"the nominal has {self.bodies} bodies that do not touch: they are one nominal")
-        return tuple(told)
 
 
 class NominalMesh:
@@ -101,7 +70,7 @@ class NominalMesh:
             places = places - center
         self.center: np.ndarray = center
         # Rays are cast in single precision: what is measured is measured on the very same triangles.
-        self.vertices, self.faces = _welded(places.astype(np.float32).astype(np.float64), faces)
+        self.vertices, self.faces = welded(places.astype(np.float32).astype(np.float64), faces)
         a, b, c = (self.vertices[self.faces[:, k]] for k in range(3))
         cross = np.cross(b - a, c - a)
         length = np.linalg.norm(cross, axis=1)
@@ -117,9 +86,8 @@ class NominalMesh:
         # The mean of |x|² over a triangle is a twelfth of |a|² + |b|² + |c|² + |a + b + c|².
         terms = (a - mean, b - mean, c - mean, 3 * (middles - mean))
         self.size = float(np.sqrt(np.average(sum((x**2).sum(1) for x in terms), weights=self.areas)))
-        bodies = connected_components(coo_matrix((np.ones(len(self._edges.pairs)), self._edges.pairs.T),
-                                      shape=(len(self.vertices),) * 2), directed=False)[1]  # fmt: skip
-        self.topology = Topology(self._edges.free, self._edges.turned, len(np.unique(bodies[self.faces])))
+        touching = bodies(self._edges, self.faces, len(self.vertices))
+        self.topology = Topology(self._edges.free, self._edges.turned, touching)
         self._features, self._free = self._tables()
 
     @classmethod
@@ -130,8 +98,8 @@ class NominalMesh:
         return cls(places, mesh.faces.numpy(), name, mesh.unit)
 
     @cached_property
-    def _edges(self) -> _Edges:
-        return _Edges(self.faces, len(self.vertices))
+    def _edges(self) -> Edges:
+        return Edges(self.faces, len(self.vertices))
 
     def _tables(self) -> tuple[np.ndarray, np.ndarray]:
         """(F, 7, 3) float32 vectors out of each face, its edges and its corners, and (F, 7) whether these are free.
@@ -250,36 +218,6 @@ class NominalMesh:
         return error.astype(np.float32)
 
 
-class _Edges:
-    """The E edges of faces: (E, 2) `pairs` of vertices, (F, 3) `of`, the edges of each face, as `_SIDES` has them;
-    (E,) bool `alone`; how many are `free` or `turned`; and whether all is `closed`."""
-
-    def __init__(self, faces: np.ndarray, vertices: int) -> None:
-        start, end = faces[:, [0, 1, 2]].ravel(), faces[:, [1, 2, 0]].ravel()
-        low, high = np.minimum(start, end), np.maximum(start, end)
-        key, self._where = np.unique(low * np.int64(vertices) + high, return_inverse=True)
-        self._where = self._where.reshape(-1)
-        self.of = self._where.reshape(-1, 3)
-        self.pairs = np.stack([key // vertices, key % vertices], 1)
-        count = np.bincount(self._where)
-        way = np.bincount(self._where, np.where(start < end, 1, -1))
-        self.alone = count == 1
-        self.free = int(self.alone.sum())
-        self.turned = int(((count > 1) & (way != 0)).sum())
-        self.closed = not self.free and not self.turned
-
-    def sums(self, normals: np.ndarray) -> np.ndarray:
-        """(E, 3) sums of the normals of the faces at each edge."""
-        rows = normals.repeat(3, 0)
-        return np.stack([np.bincount(self._where, rows[:, axis], len(self.pairs)) for axis in range(3)], 1)
-
-    def angles(self, normals: np.ndarray) -> np.ndarray:
-        """(E,) between the two faces of each edge, in radians; 0 of other edges."""
-        both = np.bincount(self._where) == 2
-        half = np.linalg.norm(self.sums(normals), axis=1) / 2
-        return np.where(both, 2 * np.arccos(np.clip(half, -1, 1)), 0.0)
-
-
 #: Of a face's features, by which barycentric coordinates vanish: u (1), v (2), the first corner's (4).
 _FEATURE = np.array([0, 3, 1, 4, 2, 6, 5, 0])
 
@@ -287,27 +225,3 @@ _FEATURE = np.array([0, 3, 1, 4, 2, 6, 5, 0])
 def _unit(vectors: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(length > 0, length, 1)
-
-
-def _welded(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Without copies of vertices, as STL has them, nor faces that two of their corners share."""
-    vertices, faces = _merged(vertices, faces, np.unique(vertices, axis=0, return_inverse=True)[1].reshape(-1))
-    edges = _Edges(faces, len(vertices))
-    if not edges.free:
-        return vertices, faces
-    border = np.unique(edges.pairs[edges.alone])
-    size = float(np.ptp(vertices, axis=0).max())
-    near = KDTree(vertices[border]).query_pairs(SEAM * size, output_type="ndarray")
-    if not len(near):
-        return vertices, faces
-    links = coo_matrix((np.ones(len(near)), border[near].T), shape=(len(vertices),) * 2)
-    return _merged(vertices, faces, connected_components(links, directed=False)[1])
-
-
-def _merged(vertices: np.ndarray, faces: np.ndarray, number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """With one vertex for each number."""
-    first = np.zeros(number.max() + 1, np.int64)
-    first[number[::-1]] = np.arange(len(number))[::-1]
-    faces = number[faces].astype(np.int64)
-    whole = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
-    return vertices[first], faces[whole]

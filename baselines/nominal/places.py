@@ -19,6 +19,7 @@ RAYS = 48  # directions, all round, that are tried from each place
 OPEN = 0.25  # share of those before it that have to leave the part, for a scanner to reach it
 FACING = 0.5  # cosine to the eye from which on surface must return something
 LIFTED = 1e-4  # share of the size by which rays start over the surface
+FLAT = 1e-3  # of the part's greatest length, under which it has none along a direction
 BESIDE, AGREE = 8, 5  # nearest places of which so many have to be lacking as well: a drop-out of one is no hole
 ONE_SIDED = 0.3  # length of the mean normal from which on a scan is of one side
 LOOKED_AT = 0.25  # share of what faces one of six ways that has to be shown, for the scanner to have looked from there
@@ -84,6 +85,15 @@ class Places(NamedTuple):
             return self._sees(mesh, np.broadcast_to(view / length, self.points.shape))
         there, all_of = (np.bincount(self.way[each], minlength=6) for each in (shown & self.reachable, self.reachable))
         return self.reachable & (there >= LOOKED_AT * all_of)[self.way]
+
+    def extent(self, shown: np.ndarray) -> float:
+        """How much of the part's length the shown places have, along that of many directions with the least."""
+        if not shown.any():
+            return 0.0
+        along = self.points @ hemisphere(RAYS // 2).numpy().T
+        whole = np.ptp(along, axis=0)
+        there = whole > FLAT * whole.max()
+        return float((np.ptp(along[shown], axis=0)[there] / whole[there]).min())
 
     def lacking(self, measured: Measured, shown: np.ndarray, owed: np.ndarray) -> np.ndarray:
         """(K,) bool, which of them are missing: owed and not shown, as most of those around; and from there on whatever

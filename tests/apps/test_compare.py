@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -137,6 +138,23 @@ def test_reference_points_come_from_a_table(folder: Path, tmp_path: Path) -> Non
     path.write_text("0,0,0,1,1\n")
     with pytest.raises(ConfigError, match="not reference points"):
         read_pairs(path)
+
+
+def test_workers_make_the_same_detector(folder: Path) -> None:
+    load = Against(folder / "part.stl", "0.3", "none", None, (folder / "scans" / "good.ply",), {"unit": "mm"})
+    assert pickle.loads(pickle.dumps(load))().fingerprint() == load().fingerprint()
+
+
+def test_serve_takes_a_nominal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Any] = []
+    monkeypatch.setattr(cli, "serve_with", lambda *arguments: served.extend(arguments))
+    monkeypatch.setattr(cli, "_detector", lambda weights: MeanHeight())
+    assert (
+        run("serve", "--nominal", folder / "part.stl", "--tolerance", 0.3, "--align", "none", "--unit", "mm").code == 0
+    )
+    found = served[-1].score(folder / "scans" / "bump.ply")
+    assert found.inspection.verdict == "out of tolerance"
+    assert found.cloud.unit == "mm"
 
 
 @pytest.mark.parametrize("served", [True, False])
