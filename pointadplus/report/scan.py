@@ -93,7 +93,7 @@ def _deviation(
     deviation, scale = detection.layers["deviation"].detach().cpu().float(), Scale.of(found)
     levels = scale.levels(deviation)
     places = extremes(detection.cloud, deviation)
-    swatches = 255 * scale.colors(scale.middle(torch.arange(BINS + 1)))
+    swatches = 255 * scale.colors(scale.middle(torch.arange(BINS + 1).float()))
     return {
         "levels": _base64(levels[shown]),
         "colors": _base64(swatches.round().to(torch.uint8)),

@@ -183,3 +183,16 @@ def test_the_service_compares(folder: Path, served: bool) -> None:
     assert (answer.status_code, record["verdict"], record["path"]) == (200, "out of tolerance", "bump.ply")
     assert record["inspection"]["largest"] == pytest.approx(0.4, abs=0.06)
     assert record["regions"][0]["deviation"]["mean"] == pytest.approx(0.4, abs=0.02)
+
+
+def test_the_report_comes_as_pdf(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "lot").mkdir()
+    good = shutil.copy(folder / "scans" / "good.ply", tmp_path / "lot")
+    against = "--nominal", folder / "part.stl", "--tolerance", 0.3, "--unit", "mm", "--align", "none"
+    assert run("compare", good, *against, "--pdf", tmp_path / "file.pdf").code == 0
+    assert (
+        run("compare", tmp_path / "lot", *against, "--out", tmp_path / "run", "--pdf", tmp_path / "lot.pdf").code == 0
+    )
+    for name in ("file.pdf", "lot.pdf"):
+        assert (tmp_path / name).read_bytes().count(b"/Type /Page ") == 1, name

@@ -95,7 +95,7 @@ function placeCallouts(scan, cloud, frame, size, ratio) {
 function flyTo(target) {
   const scan = scans[state.scan];
   const cloud = decode(scan).score;
-  const at = target.at ?? local(scan, target.peak_position);
+  const at = target.at ?? local(scan, target.position);
   const side = target.normal ?? at;
   const extent = (target.extent?.[0] ?? 0) / (Math.max(...scan.extents) || 1);
   const near = Math.min(Math.max((0.35 * cloud.radius) / Math.max(extent, 1e-6), 1.2), 4);
