@@ -85,25 +85,36 @@ def write_report(
     return target
 
 
-def _page(title: str, scans: list[dict[str, Any]], calibrations: dict[str, dict[str, Any]]) -> bytes:
+def viewer_hashes() -> tuple[str, str, str]:
+    """The Content-Security-Policy sources of the style and the two scripts of every report of this version."""
+    style, loader, script = _viewer()
+    return csp_hash(style), csp_hash(loader), csp_hash(script)
+
+
+def _viewer() -> tuple[str, str, str]:
+    """Style, the script that unpacks, and the one that it unpacks."""
     viewer = files("pointadplus") / "report" / "viewer"
-    style = (viewer / "style.css").read_text("utf-8")
-    script = "\n".join((viewer / name).read_text("utf-8") for name in _SCRIPTS)
-    loader = (viewer / "loader.js").read_text("utf-8")
+    style, loader, *parts = ((viewer / name).read_text("utf-8") for name in ("style.css", "loader.js", *_SCRIPTS))
+    return style, loader, "\n".join(parts)
+
+
+def _page(title: str, scans: list[dict[str, Any]], calibrations: dict[str, dict[str, Any]]) -> bytes:
+    style, loader, script = _viewer()
     packed = base64.b64encode(zlib.compress(script.encode("utf-8"), 9)).decode("ascii")
     told = {"colors": VIRIDIS, "beyond": BEYOND, "calibrations": calibrations, "scans": scans, "viewer": packed}
-    page = Template((viewer / "page.html").read_text("utf-8")).substitute(
+    frame = (files("pointadplus") / "report" / "viewer" / "page.html").read_text("utf-8")
+    page = Template(frame).substitute(
         title=html.escape(title),
         style=style,
         script=loader,
-        style_hash=_csp_hash(style),
-        script_hash=f"{_csp_hash(loader)}' '{_csp_hash(script)}",
+        style_hash=csp_hash(style),
+        script_hash=f"{csp_hash(loader)}' '{csp_hash(script)}",
         data=_inert_json(told),
     )
     return page.encode("utf-8", errors="replace")  # a title may hold lone surrogates
 
 
-def _csp_hash(text: str) -> str:
+def csp_hash(text: str) -> str:
     """The Content-Security-Policy source that lets exactly this inline text run."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}"
 
