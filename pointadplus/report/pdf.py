@@ -164,7 +164,7 @@ class _Page:
         deviation_scale(bars, scale, deviation, f"{name}; points, logarithmic; {inside}")
         self.at += 1.35
         self.text(EDGE, "Largest and smallest are of five points together", color=SOFT)
-        cut = section(detection, regions, extremes(detection.cloud, deviation))
+        cut = section(detection, regions, extremes(detection.cloud, deviation, found))
         if cut is not None:
             half = PAPER[0] / 2
             section_chart(self.axes(half, half - EDGE, 1.5), cut, scale)

@@ -47,8 +47,9 @@ def sides(detection: Detection, regions: Sequence[Region]) -> list[tuple[str, Sn
     for region in regions[:LISTED]:
         if len(shots) < VIEWS and not any(shot.shows(region.rows) for _, shot in shots):
             normal = torch.tensor(region.normal, dtype=first.dtype)
-            ways = [seen(_facing(normal * sign, first[0, 1])) for sign in (1.0, -1.0)]
-            shots.append((f"toward {region.number}", next((way for way in ways if way.shows(region.rows)), ways[0])))
+            ways = (seen(_facing(normal * sign, first[0, 1])) for sign in (1.0, -1.0))
+            toward = next((way for way in ways if way.shows(region.rows)), None)
+            shots += [] if toward is None else [(f"toward {region.number}", toward)]
     if len(shots) == 1:
         shots.append(("from behind", seen(first * torch.tensor([-1.0, 1.0, -1.0])[:, None])))
     return shots
@@ -68,7 +69,7 @@ def number_regions(axes: Axes, shot: Snapshot, detection: Detection, regions: Se
     seen = [region for region in regions[:LISTED] if shot.shows(region.rows)]
     told = [(region.peak_position, f"{region.number}  {_said(region)}") for region in seen]
     if not regions and detection.inspection is not None:
-        places = extremes(detection.cloud, detection.layers["deviation"].detach().cpu().float())
+        places = extremes(detection.cloud, detection.layers["deviation"].detach().cpu().float(), detection.inspection)
         told = [(place.position, signed(place.value)) for place in places]
     if not told:
         return

@@ -92,7 +92,7 @@ def _deviation(
         return None
     deviation, scale = detection.layers["deviation"].detach().cpu().float(), Scale.of(found)
     levels = scale.levels(deviation)
-    places = extremes(detection.cloud, deviation)
+    places = extremes(detection.cloud, deviation, found)
     swatches = 255 * scale.colors(scale.middle(torch.arange(BINS + 1).float()))
     return {
         "levels": _base64(levels[shown]),

@@ -98,9 +98,10 @@ def test_the_verdict_and_what_it_rests_on() -> None:
 
 def test_the_extremes_are_no_stray_points() -> None:
     calm = plate(bump=0.1, dent=0.15)
+    assert calm.inspection is not None
     off = calm.layers["deviation"].clone()
     off[5000] = 3.0
-    high, low = extremes(calm.cloud, off)
+    high, low = extremes(calm.cloud, off, calm.inspection)
     assert (high.value, low.value) == pytest.approx((0.1, -0.15))
     assert np.hypot(high.position[0] - 10, high.position[1] - 10) < 3
     assert np.hypot(low.position[0] - 30, low.position[1] - 20) < 3
@@ -111,8 +112,9 @@ def test_the_section_leads_back_to_the_nominal(bump: float) -> None:
     """With a region, and without one, where the largest extreme is cut through."""
     scan = plate(bump=bump, dent=0.05)
     regions = scan.regions()
+    assert scan.inspection is not None
     assert len(regions) == (bump > 0.3)
-    cut = section(scan, regions, extremes(scan.cloud, scan.layers["deviation"]))
+    cut = section(scan, regions, extremes(scan.cloud, scan.layers["deviation"], scan.inspection))
     assert cut is not None
     assert np.hypot(cut["place"][0] - 10, cut["place"][1] - 10) < 3
     along, up, _, normal, off = np.array(cut["points"]).T

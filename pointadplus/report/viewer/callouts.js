@@ -11,8 +11,8 @@ function marks(scan) {
     number: String(region.number), text: told(region), at: local(scan, region.peak_position), region,
   }));
   if (found.length || !deviating) return found;
-  return scan.deviation.extremes.map(({ position, value }) => ({
-    number: value < 0 ? "▼" : "▲", text: signed(value), at: local(scan, position), region: null,
+  return scan.deviation.extremes.map(({ position, value }, index) => ({
+    number: "▲▼"[index], text: signed(value), at: local(scan, position), region: null,
   }));
 }
 

@@ -37,7 +37,8 @@ function paintDeviations(canvas, scan, ink, ...size) {
   context.strokeStyle = ink.text;
   context.setLineDash([3, 2]);
   const low = limits ? band[0] : -band[1];
-  const labels = [[-span, "left"], [span, "right"]];
+  const room = (value) => Math.min(across(value), width - across(value)) > 62;
+  const labels = [[-span, "left"], [span, "right"]].filter((_, end) => room([low, band[1]][end])); // else the limit's alone
   for (const value of [low, band[1]]) {
     context.beginPath();
     context.moveTo(across(value), 14);
