@@ -163,7 +163,8 @@ class NominalComparison:
         return POINTS if isinstance(self.align, Pairs) else NONE if self.align == "none" else BEST_FIT
 
     def _at_places(self, cloud: PointCloud) -> np.ndarray:
-        """(K,) mean deviation of the readings nearest to each place; NaN where there are none."""
+        """(K,) mean deviation of the readings at each place and at those around it, lest their noise be taken for what
+        scans differ by; NaN where there are none."""
         laid = self.lay(cloud)
         if not laid.scale.fits:
             raise ConfigError(
@@ -175,6 +176,7 @@ class NominalComparison:
         place = self._nearest(laid.points[some])
         count = np.bincount(place, minlength=len(self.places.points))
         sums = np.bincount(place, deviation[some].astype(np.float64), len(count))
+        count, sums = (values[self.places.near].sum(1) for values in (count, sums))
         return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
 
     def _usual_at(self, points: np.ndarray) -> Usual | None:
