@@ -26,7 +26,7 @@ BINS = 255  # of the deviations; level 0 is for what was not measured
 REACH = (1.5, 4.0)  # least and most that the colours span, in the wider half of the tolerance
 NOISES = 3.0  # the same without a tolerance, in levels of detection, at least
 TOGETHER = 5  # neighbouring points that make an extreme, as those of an `Inspection`
-EVEN = 1e-5  # share of the largest by which rounding may part equal deviations
+ALIKE = 1e-5  # share of the largest by which rounding may part equal deviations
 WINDOW = (1.2, 0.06, 0.2)  # half-width of a section: lengths of its region; least, most, in the scan's largest extent
 SLAB = 1.5  # its half-thickness, in spacings of the points
 DRAWN = 500  # points of a section
@@ -78,7 +78,7 @@ def extremes(cloud: PointCloud, deviation: Float[Tensor, "n"], found: Inspection
     """Where the largest and the smallest deviation of an inspection are: the nearest five points that reach them."""
     places = []
     for sign, value in ((1.0, found.largest), (-1.0, found.smallest)):
-        least = sign * value - EVEN * max(abs(found.largest), abs(found.smallest))
+        least = sign * value - ALIKE * max(abs(found.largest), abs(found.smallest))
         reached = (sign * deviation >= least).nonzero()[:, 0]
         if len(reached):
             distance = knn(cloud.points[reached], cloud.points[reached], min(TOGETHER, len(reached)))[0]

@@ -33,6 +33,12 @@ function sides(scan) {
 
 const paperFrame = (rotation, cloud, size, ratio) => framed({ rotation, zoom: 1.1, offset: [0, 0] }, cloud, size, ratio);
 
+/** Colours of the whole range and from the scan's own limit, wherever the sliders of the screen stand. */
+function paperTable(scan) {
+  if (layerOf(scan) === "deviation") return deviationPalette(scan);
+  return palette(scan, [0, LEVELS], firstThreshold(scan), rgb(PAPER.muted.slice(1)));
+}
+
 function shoot(scan, rotation) {
   const [width, height] = [WIDE, HIGH].map((side) => side * PAPER.ratio);
   if (!dark) {
@@ -41,7 +47,7 @@ function shoot(scan, rotation) {
   }
   const cloud = decode(scan)[layerOf(scan)];
   const frame = paperFrame(rotation, cloud, [width, height], PAPER.ratio);
-  dark.draw(cloud, frame, tableOf(scan, rgb(PAPER.muted.slice(1))));
+  dark.draw(cloud, frame, paperTable(scan));
   const picture = Object.assign(document.createElement("canvas"), { width, height, className: "view" });
   const context = picture.getContext("2d");
   context.drawImage(dark.canvas, 0, 0);
@@ -78,6 +84,12 @@ function chart(paint, scan, width, height) {
   return canvas;
 }
 
+/** What the colours of scores mean, where no bar is drawn. */
+function colorsOf(scan) {
+  if (scan.limit === null) return "Colours are point scores: from dark blue, 0, over green to yellow, 1";
+  return `Colours are point scores: grey below the limit, ${score(scan.limit)}; from amber to dark red, 1, above it`;
+}
+
 function sheet(scan) {
   const page = Object.assign(document.createElement("section"), { className: "sheet" });
   const heading = made("header", made("h2", scan.name), fillBadge(document.createElement("span"), scan), made("p", document.title));
@@ -91,6 +103,7 @@ function sheet(scan) {
     const cut = scan.deviation.section ? [made("figure", chart(paintSection, scan, 340, 140), made("figcaption", sectionCaption(scan)))] : [];
     page.append(Object.assign(made("div", table, ...cut), { className: "pair" }));
   }
+  if (layerOf(scan) === "score") page.append(made("p", colorsOf(scan)));
   const regions = made("table", made("caption"), made("thead", made("tr")), made("tbody"));
   fillTable(regions, scan, ON_PAPER);
   page.append(regions, ...scan.notes.map((note) => made("p", `Note: ${note}`)));
