@@ -29,6 +29,7 @@ TOGETHER = 5  # neighbouring points that make an extreme, as those of an `Inspec
 ALIKE = 1e-5  # share of the largest by which rounding may part equal deviations
 WINDOW = (1.2, 0.06, 0.2)  # half-width of a section: lengths of its region; least, most, in the scan's largest extent
 SLAB = 1.5  # its half-thickness, in spacings of the points
+NEARLY = 0.95  # of the largest deviation of a region, from which on it may be cut through
 DRAWN = 500  # points of a section
 WHISKER = 0.35  # length of its longest whisker, in half-widths
 
@@ -105,7 +106,9 @@ def section(detection: Detection, regions: Sequence[Region], places: Sequence[Pl
     size = float((high - low).max())
     window = min(max(WINDOW[0] * region.extent[0], WINDOW[1] * size), WINDOW[2] * size)
     own = torch.isin(cloud.valid_rows(), region.rows).nonzero()[:, 0]
-    worst = own[deviation[own].nan_to_num(0.0).abs().argmax()]
+    off = deviation[own].nan_to_num(0.0).abs()
+    nearly = own[off >= NEARLY * off.max()]  # a plateau is cut through its middle, not its rim
+    worst = nearly[(cloud.points[nearly] - cloud.points[own].mean(0)).norm(dim=1).argmin()]
     along, up = torch.tensor(region.axes[0]).float(), torch.tensor(region.normal).float()
     along = normalize(along - (along @ up) * up, dim=0)
     offsets = cloud.points - cloud.points[worst]

@@ -49,7 +49,8 @@ function paintDeviations(canvas, scan, ink, ...size) {
   context.fillStyle = ink.text;
   for (const [value, align] of labels) {
     context.textAlign = align;
-    const inward = Math.abs(value) === span ? 0 : align === "right" ? 8 : -8; // the limits' numbers stand about their lines
+    const near = across(band[1]) - across(low) < 60; // numbers stand about their limits' lines, if there is room
+    const inward = Math.abs(value) === span ? 0 : (align === "right" ? 1 : -1) * (near ? -2 : 8);
     context.fillText(signed(value), across(value) + inward, floor + bar + 14);
   }
   context.fillStyle = ink.soft;
