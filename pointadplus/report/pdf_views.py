@@ -10,13 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ..geometry.neighbors import knn
 from ..geometry.sampling import select_points
 from ..results.detection import Detection
 from ..results.inspection import signed
 from ..results.palette import limit_colors, score_colors
 from ..results.regions import Region
 from ..results.snapshot import SHOWN, Snapshot, best_view
-from .inspected import Scale, extremes
+from .inspected import Place, Scale, extremes
 from .scan import limit_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 # All ours: sides of a scan that are shown at most, pixels of one, and regions that are numbered.
 VIEWS, PIXELS, LISTED = 3, 640, 10
+AROUND = 10  # points, any of which shows a place
 
 
 def colors_of(detection: Detection, threshold: float | None) -> Float[Tensor, "n 3"]:
@@ -70,7 +72,7 @@ def number_regions(axes: Axes, shot: Snapshot, detection: Detection, regions: Se
     told = [(region.peak_position, f"{region.number}  {_said(region)}") for region in seen]
     if not regions and detection.inspection is not None:
         places = extremes(detection.cloud, detection.layers["deviation"].detach().cpu().float(), detection.inspection)
-        told = [(place.position, signed(place.value)) for place in places]
+        told = [(place.position, signed(place.value)) for place in places if _shows(shot, place)]
     if not told:
         return
     box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "black", "linewidth": 0.6}
@@ -82,6 +84,13 @@ def number_regions(axes: Axes, shot: Snapshot, detection: Detection, regions: Se
             text, (x, y), (18 * way, -14), textcoords="offset points", ha="right" if way < 0 else "left", size=7,
             bbox=box, arrowprops=line,
         )  # fmt: skip
+
+
+def _shows(shot: Snapshot, place: Place) -> bool:
+    """Whether this side shows any of the points around a place."""
+    at = (torch.tensor(place.position, dtype=torch.float64) - shot.cloud.offset).float()
+    near = knn(shot.cloud.points, at[None], min(AROUND, len(shot.cloud)))[1][0]
+    return shot.shows(shot.cloud.valid_rows()[near])
 
 
 def _said(region: Region) -> str:
