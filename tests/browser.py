@@ -75,6 +75,8 @@ class Browser:
         self._send("Emulation.setTouchEmulationEnabled", enabled=touch)
         self._send("Page.navigate", url=page.as_uri())
         self.wait("document.readyState === 'complete'")
+        if self.evaluate("document.getElementById('report-data') !== null"):  # a report, which unpacks itself first
+            self.wait("document.querySelector('#scans button') !== null")
         self.settle()
 
     def evaluate(self, expression: str) -> Any:

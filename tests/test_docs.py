@@ -232,7 +232,7 @@ def runnable(page: str) -> list[str]:
 def test_commands_run(page: str, here: Path) -> None:
     for line in runnable(page):
         run(line)
-        for written in re.findall(r"--(?:out|report|points|regions-csv|regions-ply) (\S+)", line):
+        for written in re.findall(r"--(?:out|report|pdf|points|regions-csv|regions-ply) (\S+)", line):
             assert Path(written).exists(), line
 
 

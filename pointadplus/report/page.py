@@ -7,30 +7,27 @@ import hashlib
 import html
 import json
 import os
+import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
 
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-
 from ..config import check_range
 from ..errors import CloudWriteError, ConfigError
-from ..geometry.sampling import select_points
 from ..results.detection import Detection
 from ..results.detector import AnomalyDetector
-from ..results.palette import VIRIDIS
-from ..results.snapshot import Snapshot, best_view
+from ..results.palette import BEYOND, VIRIDIS
 from ..zero_shot.words import named_regions
+from .scan import scan_record
 
-_LEVELS = 256  # a score is stored as floor(256·s), so that "s ≥ k/256" is exact after storing
-_SCRIPTS = ("scans.js", "webgl.js", "software.js", "viewer.js", "list.js", "hands.js")
-_GRID = 65535  # a coordinate is stored in 16 bits
-_LISTED = 50  # regions of a scan that its table shows, the highest peaks first
+_SCRIPTS = (
+    "scans.js", "webgl.js", "software.js", "camera.js", "charts.js", "callouts.js", "viewer.js", "list.js", "sheets.js",
+    "hands.js",
+)  # fmt: skip
 
 
 def write_report(
@@ -65,9 +62,14 @@ def write_report(
     """
     check_range(max_points, "[1, ∞)", "max_points")
     scans, calibrations = [], {}
+    now = datetime.now()
     for index, detection in enumerate(detections):
-        verdict = {"verdict": _verdict(detection, calibrations)}
-        scans.append(_scan(detection, index, max_points) | verdict | _regions(detection, threshold, words, detector))
+        regions = named_regions(detection, words, detector=detector, threshold=threshold)
+        name = detection.cloud.source or f"cloud {index + 1}"
+        record = scan_record(
+            detection, regions, name=name, max_points=max_points, threshold=threshold, detector=detector, now=now
+        )
+        scans.append(record | {"verdict": _verdict(detection, calibrations)})
     if not scans:
         raise ConfigError("there is nothing to report", where="detections", expected="at least one", found="none")
     target = Path(path)
@@ -83,22 +85,36 @@ def write_report(
     return target
 
 
-def _page(title: str, scans: list[dict[str, Any]], calibrations: dict[str, dict[str, Any]]) -> bytes:
+def viewer_hashes() -> tuple[str, str, str]:
+    """The Content-Security-Policy sources of the style and the two scripts of every report of this version."""
+    style, loader, script = _viewer()
+    return csp_hash(style), csp_hash(loader), csp_hash(script)
+
+
+def _viewer() -> tuple[str, str, str]:
+    """Style, the script that unpacks, and the one that it unpacks."""
     viewer = files("pointadplus") / "report" / "viewer"
-    style = (viewer / "style.css").read_text("utf-8")
-    script = "\n".join((viewer / name).read_text("utf-8") for name in _SCRIPTS)
-    page = Template((viewer / "page.html").read_text("utf-8")).substitute(
+    style, loader, *parts = ((viewer / name).read_text("utf-8") for name in ("style.css", "loader.js", *_SCRIPTS))
+    return style, loader, "\n".join(parts)
+
+
+def _page(title: str, scans: list[dict[str, Any]], calibrations: dict[str, dict[str, Any]]) -> bytes:
+    style, loader, script = _viewer()
+    packed = base64.b64encode(zlib.compress(script.encode("utf-8"), 9)).decode("ascii")
+    told = {"colors": VIRIDIS, "beyond": BEYOND, "calibrations": calibrations, "scans": scans, "viewer": packed}
+    frame = (files("pointadplus") / "report" / "viewer" / "page.html").read_text("utf-8")
+    page = Template(frame).substitute(
         title=html.escape(title),
         style=style,
-        script=script,
-        style_hash=_csp_hash(style),
-        script_hash=_csp_hash(script),
-        data=_inert_json({"colors": VIRIDIS, "calibrations": calibrations, "scans": scans}),
+        script=loader,
+        style_hash=csp_hash(style),
+        script_hash=f"{csp_hash(loader)}' '{csp_hash(script)}",
+        data=_inert_json(told),
     )
     return page.encode("utf-8", errors="replace")  # a title may hold lone surrogates
 
 
-def _csp_hash(text: str) -> str:
+def csp_hash(text: str) -> str:
     """The Content-Security-Policy source that lets exactly this inline text run."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}"
 
@@ -107,49 +123,6 @@ def _inert_json(value: Any) -> str:
     """JSON that cannot close the script element it stands in, whatever its strings hold."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _scan(detection: Detection, index: int, max_points: int) -> dict[str, Any]:
-    cloud, scores = detection.cloud, detection.valid_scores.detach().cpu()
-    levels = (scores * _LEVELS).long().clamp(max=_LEVELS - 1)
-    shown = select_points(scores, max_points)
-    rotation = best_view(detection).rotation
-    picture = Snapshot.seen_from(rotation, cloud, shown).png(scores)
-    quantised, extents = _quantise(cloud.points)
-    peak = int(scores.argmax())
-    return {
-        "name": cloud.source or f"cloud {index + 1}",
-        "objectScore": float(detection.object_score),
-        "points": len(cloud),
-        "dropped": cloud.dropped,
-        "measurable": detection.measurable,
-        "notes": list(detection.notes),
-        "shown": len(shown),
-        "extents": extents,
-        "unit": cloud.unit,
-        "peak": {
-            "row": int(cloud.valid_rows()[peak]),
-            "score": float(scores[peak]),
-            "position": (cloud.points[peak].double() + cloud.offset).tolist(),
-        },
-        "histogram": torch.bincount(levels, minlength=_LEVELS).tolist(),
-        "seconds": {stage: float(value) for stage, value in detection.seconds.items()},
-        "rotation": rotation.flatten().tolist(),
-        "picture": f"data:image/png;base64,{base64.b64encode(picture).decode('ascii')}",
-        "positions": _base64(quantised[shown].to(torch.uint16)),
-        "scores": _base64(levels[shown].to(torch.uint8)),
-    }
-
-
-def _regions(
-    detection: Detection, threshold: float | None, words: Sequence[str] | None, detector: AnomalyDetector | None
-) -> dict[str, Any]:
-    found = named_regions(detection, words, detector=detector, threshold=threshold)
-    return {
-        "regionCount": len(found),
-        "regionThreshold": detection.point_threshold if threshold is None else float(threshold),
-        "regions": [region.as_record() for region in found[:_LISTED]],
-    }
 
 
 def _verdict(detection: Detection, calibrations: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
@@ -168,17 +141,3 @@ def _verdict(detection: Detection, calibrations: dict[str, dict[str, Any]]) -> d
         "scans": len(calibration.scores),
         "calibration": calibration.digest,
     }
-
-
-def _quantise(points: Float[Tensor, "n 3"]) -> tuple[Int[Tensor, "n 3"], list[float]]:
-    """Integers 0..65535 along the longest side of the bounding box, and the box's three extents."""
-    double = points.double()  # float32 differences would lose far-away (georeferenced) clouds
-    low = double.amin(0)
-    extents = double.amax(0) - low
-    longest = extents.max().item() or 1.0
-    return ((double - low) * (_GRID / longest)).round().long(), extents.tolist()
-
-
-def _base64(values: Tensor) -> str:
-    array = values.contiguous().numpy()
-    return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode("ascii")

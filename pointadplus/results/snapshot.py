@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -23,6 +24,7 @@ SIDE = 320  # pixels of the side of a still picture, before its empty margins ar
 SEARCHED = 8192  # points that the best view is searched with
 SHOWN = 60_000  # points that are drawn at most
 _COLORS, _LIGHTS = 31, 8  # of a picture with a palette; with the background they fit a PNG's 256 entries
+Ramp = Callable[[Tensor], Tensor]
 _DARKEST = 0.5  # light, where the surface is seen edge on
 
 
@@ -116,14 +118,19 @@ class Snapshot:
         seen = (self.front >= 0)[..., None]
         return (255 * torch.cat([lit, torch.ones_like(lit[..., :1])], -1) * seen).round().to(torch.uint8)
 
-    def png(self, scores: Float[Tensor, "n"]) -> bytes:
-        """A small PNG with a palette: the points in the colours of their scores (N,) in [0, 1], no background."""
+    def png(self, shares: Float[Tensor, "n"], ramp: Ramp = score_colors) -> bytes:
+        """A small PNG with a palette: the points in the colours of their shares of a ramp, no background.
+
+        Args:
+            shares: (N,) in [0, 1], the scores by default.
+            ramp: from (K,) shares to (K, 3) colours in [0, 1]; 31 of them are drawn.
+        """
         seen = self.front.clamp_min(0)
-        color = (scores.detach().cpu()[seen] * _COLORS).long().clamp(max=_COLORS - 1)
+        color = (shares.detach().cpu()[seen] * _COLORS).long().clamp(max=_COLORS - 1)
         bright = (self.light * _LIGHTS).long().clamp(max=_LIGHTS - 1)
         entry = torch.where(self.front >= 0, 1 + color * _LIGHTS + bright, 0)
         still = Image.fromarray(entry.to(torch.uint8).numpy())
-        still.putpalette(_palette().flatten().tolist())
+        still.putpalette(_palette(ramp).flatten().tolist())
         out = io.BytesIO()
         still.save(out, "PNG", optimize=True, transparency=0)
         return out.getvalue()
@@ -138,9 +145,9 @@ class Snapshot:
         return bool(torch.isin(self.cloud.valid_rows()[self.front[self.front >= 0]], rows).any())
 
 
-def _palette() -> UInt8[Tensor, "entries 3"]:
+def _palette(ramp: Ramp) -> UInt8[Tensor, "entries 3"]:
     """RGB of the background, and of every colour in every light, from the darkest."""
-    colors = 255 * score_colors((torch.arange(_COLORS) + 0.5) / _COLORS)
+    colors = 255 * ramp((torch.arange(_COLORS) + 0.5) / _COLORS)
     lights = _DARKEST + (1.0 - _DARKEST) * torch.arange(_LIGHTS) / (_LIGHTS - 1)
     table = (colors[:, None] * lights[:, None]).flatten(0, 1)
     return torch.cat([torch.zeros(1, 3), table]).round().to(torch.uint8)

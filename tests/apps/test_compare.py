@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import pickle
+import shutil
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from browser import CHROMIUM, Browser
 from typer.testing import CliRunner
 
 pytest.importorskip("open3d")
@@ -183,3 +188,49 @@ def test_the_service_compares(folder: Path, served: bool) -> None:
     assert (answer.status_code, record["verdict"], record["path"]) == (200, "out of tolerance", "bump.ply")
     assert record["inspection"]["largest"] == pytest.approx(0.4, abs=0.06)
     assert record["regions"][0]["deviation"]["mean"] == pytest.approx(0.4, abs=0.02)
+
+
+def test_the_report_comes_as_pdf(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "lot").mkdir()
+    good = shutil.copy(folder / "scans" / "good.ply", tmp_path / "lot")
+    against = "--nominal", folder / "part.stl", "--tolerance", 0.3, "--unit", "mm", "--align", "none"
+    assert run("compare", good, *against, "--pdf", tmp_path / "file.pdf").code == 0
+    assert (
+        run("compare", tmp_path / "lot", *against, "--out", tmp_path / "run", "--pdf", tmp_path / "lot.pdf").code == 0
+    )
+    for name in ("file.pdf", "lot.pdf"):
+        assert (tmp_path / name).read_bytes().count(b"/Type /Page ") == 1, name
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found")
+def test_a_file_that_is_dropped_opens_its_report(folder: Path, tmp_path: Path) -> None:
+    """At / of a service with a nominal, in a browser, under both pages' policies; a refusal is told there."""
+    uvicorn = pytest.importorskip("uvicorn")
+    against = Against(folder / "part.stl", "0.3", "none", None, (), {"unit": "mm"})()
+    server = uvicorn.Server(uvicorn.Config(create_app(MeanHeight(), None, against), port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    drop = (
+        "(() => { const files = new DataTransfer(); files.items.add(new File([Uint8Array.from(atob(%r), letter =>"
+        " letter.charCodeAt(0))], %r)); window.dispatchEvent(new DragEvent('drop', { dataTransfer: files })); })()"
+    )
+    body = base64.b64encode((folder / "scans" / "bump.ply").read_bytes()).decode()
+    try:
+        with Browser(tmp_path / "profile") as tab:
+            while not server.started:
+                time.sleep(0.02)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            tab.open(SimpleNamespace(as_uri=lambda: f"http://127.0.0.1:{port}/"))  # type: ignore[arg-type]
+            assert tab.evaluate("document.querySelector('[value=true]').checked")
+            tab.evaluate(drop % (body, "part.doc"))
+            tab.wait("document.getElementById('state').textContent.includes('unknown extension')")
+            tab.errors.clear()  # the browser notes the refusal
+            tab.evaluate(drop % (body, "bump.ply"))
+            tab.wait("document.querySelector('#scans .badge')?.textContent === '✗ out of tolerance'")
+            assert tab.evaluate("location.protocol") == "blob:"
+            assert "+0.4" in tab.evaluate("document.getElementById('callouts').textContent")
+            assert tab.errors == []
+    finally:
+        server.should_exit = True
+        thread.join(10)

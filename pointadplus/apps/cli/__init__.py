@@ -40,7 +40,7 @@ from .options import (
     split_camera,
     split_columns,
 )
-from .output import check_outputs, refuse_overwriting, reported_errors
+from .output import check_outputs, check_pdf, refuse_overwriting, reported_errors
 from .regions import RegionOptions, split_words
 from .score import FileOptions, score_files
 from .serve import Host, MaxBytes, MaxPoints, Port, Queue, ServeConfig, Timeout, serve_with
@@ -85,6 +85,7 @@ def score(
     ] = None,
     points: Annotated[Path | None, result(help="Write each cloud with its scores as PLY here.")] = None,
     report: Annotated[Path | None, result(help="Write an HTML report; of a folder, of its 20 highest.")] = None,
+    pdf: Annotated[Path | None, result(help="Write the report as PDF, a page a scan; needs the extra `plot`.")] = None,
     profile: Annotated[bool, result("--profile", help="Print each stage's share of the time.")] = False,
     exit_code: Annotated[
         bool, result("--exit-code", help="Exit with 3 if a file is anomalous, else with 4 if one is not measurable.")
@@ -118,11 +119,12 @@ def score(
     Of a folder, what has a record in OUT/journal.jsonl already is not scored again: a run that was killed goes on.
     """
     wanted = RegionOptions(regions, regions_csv, regions_ply, threshold, split_words(words))
-    options = FolderOptions(watch, settle, verify, retry, engine, workers, report)
+    options = FolderOptions(watch, settle, verify, retry, engine, workers, report, pdf=pdf)
     prepared = {"at": at, "ground": ground, "parts": parts, "unit": unit}
     load = partial(_calibrated, weights, resolution, calibration, prepared)
     with reported_errors():
         options.check(files, out)
+        check_pdf(pdf)
     if watch or any(file.is_dir() for file in files):
         of_files = points or profile or columns or camera or depth_scale is not None or exit_code
         if len(files) != 1 or out is None or of_files:
@@ -138,8 +140,8 @@ def score(
             refuse_overwriting(files, folder, option)
     with reported_errors():
         told = {"columns": split_columns(columns), "camera": split_camera(camera), "depth_scale": depth_scale}
-        check_outputs(files=[out, report, regions_csv], folders=[points, regions_ply])
-        outcomes = score_files(load(), files, wanted, FileOptions(out, points, report, profile, told))
+        check_outputs(files=[out, report, pdf, regions_csv], folders=[points, regions_ply])
+        outcomes = score_files(load(), files, wanted, FileOptions(out, points, report, profile, told, pdf=pdf))
     if outcomes["failed"]:
         raise typer.Exit(1)
     if exit_code and (outcomes["anomalous"] or outcomes["not measurable"]):
@@ -160,6 +162,7 @@ def compare(
     table: Annotated[Path | None, result("--csv", help="Write a table of what was found, a row a file.")] = None,
     points: Annotated[Path | None, result(help="Write each cloud with its deviations as PLY here.")] = None,
     report: Annotated[Path | None, result(help="Write an HTML report; of a folder, of its 20 highest.")] = None,
+    pdf: Annotated[Path | None, result(help="Write the report as PDF, a page a scan; needs the extra `plot`.")] = None,
     exit_code: Annotated[
         bool, result("--exit-code", help="Exit with 3 if a file is out of tolerance, else with 4 if not measurable.")
     ] = False,
@@ -184,9 +187,10 @@ def compare(
     """
     load = Against(nominal, tolerance, align, on, tuple(normals or ()), {"ground": ground, "unit": unit})
     wanted = RegionOptions(True, regions_csv, regions_ply, threshold, inspected=True)
-    options = FolderOptions(watch, settle, verify, retry, engine, workers, report, table)
+    options = FolderOptions(watch, settle, verify, retry, engine, workers, report, table, pdf)
     with reported_errors():
         options.check(files, out)
+        check_pdf(pdf)
     if watch or any(file.is_dir() for file in files):
         if len(files) != 1 or out is None or points or exit_code:
             typer.echo("error: a folder is compared alone, into --out, without --points and --exit-code", err=True)
@@ -198,8 +202,8 @@ def compare(
         if folder is not None:
             refuse_overwriting(files, folder, option)
     with reported_errors():
-        check_outputs(files=[out, table, report, regions_csv], folders=[points, regions_ply])
-        outcomes = score_files(load(), files, wanted, FileOptions(out, points, report, table=table))
+        check_outputs(files=[out, table, report, pdf, regions_csv], folders=[points, regions_ply])
+        outcomes = score_files(load(), files, wanted, FileOptions(out, points, report, table=table, pdf=pdf))
     if outcomes["failed"]:
         raise typer.Exit(1)
     if exit_code and (outcomes["out of tolerance"] or outcomes["not measurable"]):

@@ -16,7 +16,7 @@ from ...config import check_known
 from ...errors import ConfigError, PointADPlusError
 from ...results.record import json_record
 from .output import UNDECIDED, check_outputs, inspection_rows, one_line, printable, progress_bar, score_line
-from .regions import RegionOptions, region_records, region_rows
+from .regions import RegionOptions, region_records, region_rows, write_reports
 from .verbosity import note, trace
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class FolderOptions:
         workers: of `"ray"`, or None for one a CPU.
         report: an HTML page of the `SHOWN` highest scores in the journal, or None.
         table: a CSV of the inspections in the journal, or None.
+        pdf: the report as PDF, or None.
     """
 
     watch: bool = False
@@ -53,6 +54,7 @@ class FolderOptions:
     workers: int | None = None
     report: Path | None = None
     table: Path | None = None
+    pdf: Path | None = None
 
     def check(self, files: list[Path], out: Path | None) -> None:
         """Refuse what does not go together.
@@ -128,9 +130,9 @@ def score_folder(
     from ..batch.highest import Highest
 
     check_folder(root)
-    check_outputs(files=[options.report, options.table, regions.table], folders=[out, regions.clouds])
+    check_outputs(files=[options.report, options.pdf, options.table, regions.table], folders=[out, regions.clouds])
     detector = load()
-    regions.check(detector, options.report)
+    regions.check(detector, options.report or options.pdf)
     settings = _settings(detector, regions)
     highest = Highest(out / KEPT, SHOWN)
     score = partial(_scored, detector, root, regions, highest)
@@ -166,8 +168,8 @@ def score_folder(
         summary = batch.finish()
         if regions.table is not None or options.table is not None:
             _tabulate(batch, out / JOURNAL, regions, options.table)
-        if options.report is not None:
-            _report(detector, root, [(name, highest.place(name)) for name in shown], options.report, regions)
+        if options.report is not None or options.pdf is not None:
+            _report(detector, root, [(name, highest.place(name)) for name in shown], options, regions)
         if noted:
             scans = "1 scan" if noted == 1 else f"{noted:,} scans"
             note(f"notes on {scans}, such as what is not seen of it, stand in {printable(out / JOURNAL)}")
@@ -247,10 +249,9 @@ def _tabulate(batch: Batch, journal: Path, regions: RegionOptions, table: Path |
 
 
 def _report(
-    detector: AnomalyDetector, root: Path, kept: list[tuple[str, Path]], page: Path, regions: RegionOptions
+    detector: AnomalyDetector, root: Path, kept: list[tuple[str, Path]], options: FolderOptions, regions: RegionOptions
 ) -> None:
     """Show what the run kept of scans, scored by it or by one before; of what nothing was kept is said."""
-    from ...report import write_report
     from ...results.kept import kept_detection
 
     def known() -> Iterator[Detection]:
@@ -261,6 +262,7 @@ def _report(
                 trace()
                 print(f"error: not on the report: {one_line(error, root / name)}; {_ANEW}", file=sys.stderr)
 
-    first = next(shown := known(), None)
-    if first is not None:
-        write_report(chain([first], shown), page, threshold=regions.threshold, words=regions.words, detector=detector)
+    for page, pdf in ((options.report, None), (None, options.pdf)):  # read anew for each: they need not fit the memory
+        first = next(shown := known(), None) if page is not None or pdf is not None else None
+        if first is not None:
+            write_reports(detector, chain([first], shown), page, pdf, regions)

@@ -84,6 +84,18 @@ def check_outputs(files: Iterable[Path | None] = (), folders: Iterable[Path | No
             raise ConfigError("the folder cannot be written to", where=folder, found=error.strerror or error) from error
 
 
+def check_pdf(path: Path | None) -> None:
+    """See to it that a PDF can be made, before any work, if there is to be one.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    if path is not None:
+        from ...results.plot import need_matplotlib
+
+        need_matplotlib()
+
+
 def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)

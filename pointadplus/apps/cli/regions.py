@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,3 +89,15 @@ def region_rows(options: RegionOptions) -> Iterator[Callable[[str, Mapping[str, 
 
     with region_table(options.table, inspected=options.inspected) as write:
         yield lambda name, record: write(name, record.get("regions", ()), record.get("unit"))
+
+
+def write_reports(
+    detector: AnomalyDetector, shown: Iterable[Detection], page: Path | None, pdf: Path | None, regions: RegionOptions
+) -> None:
+    """The report of what was scored, at least one scan, as a page or as PDF; as both only if `shown` is a list."""
+    from ...report import write_pdf, write_report
+
+    look = {"threshold": regions.threshold, "words": regions.words, "detector": detector}
+    for write, path in ((write_report, page), (write_pdf, pdf)):
+        if path is not None:
+            write(shown, path, **look)

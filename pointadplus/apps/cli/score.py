@@ -22,7 +22,7 @@ from .output import (
     score_line,
     write_scores,
 )
-from .regions import RegionOptions, region_records, region_rows
+from .regions import RegionOptions, region_records, region_rows, write_reports
 from .verbosity import detail, note, trace
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FileOptions:
-    """What is written of scored files: JSON lines, a folder of clouds, a report, a table of inspections; and whether
-    times are printed.
+    """What is written of scored files: JSON lines, a folder of clouds, a report as a page and as PDF, a table of
+    inspections; and whether times are printed.
 
     `told` is what `read_cloud` is told of the files besides: `columns`, `camera`, `depth_scale`.
     """
@@ -44,6 +44,7 @@ class FileOptions:
     profile: bool = False
     told: Mapping[str, Any] = field(default_factory=dict)
     table: Path | None = None
+    pdf: Path | None = None
 
 
 def score_files(
@@ -54,7 +55,7 @@ def score_files(
     Raises:
         ConfigError: an output cannot be written, or words for regions cannot be given.
     """
-    regions.check(detector, options.report)
+    regions.check(detector, options.report or options.pdf)
     read = None
     if any(value is not None for value in options.told.values()):
         from ...io import read_cloud
@@ -96,16 +97,14 @@ def score_files(
             found += len(record.get("regions", ()))
             for stage, seconds in detection.seconds.items():
                 spent[stage] += seconds
-            if options.report is not None:
+            if options.report is not None or options.pdf is not None:
                 shown.append(detection)
     if regions.wanted and not regions.inspected and found == 0 and outcomes["failed"] < len(files):
         note("no region: no five points together reach the threshold; --threshold lowers it")
     if outcomes["scored"]:
         note(UNDECIDED)
-    if options.report is not None and shown:
-        from ...report import write_report
-
-        write_report(shown, options.report, threshold=regions.threshold, words=regions.words, detector=detector)
+    if shown:
+        write_reports(detector, shown, options.report, options.pdf, regions)
     if options.profile:
         print_profile(spent)
     return outcomes

@@ -20,12 +20,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...results.detector import AnomalyDetector
 from .config import ServeConfig
+from .drop import drop_page
 from .metrics import Metrics
 from .refusals import Refusal
 from .service import Service
 
 HUNG_UP = 499  # as proxies have it; no client gets to see it
-_COUNTED = ("/score", "/report", "/compare", "/health", "/metrics", "/openapi.json")
+_COUNTED = ("/", "/score", "/report", "/compare", "/health", "/metrics", "/openapi.json")
 _UNTRUSTED = {"X-Content-Type-Options": "nosniff"}  # bodies hold a client's file name; they are what they say they are
 
 Name = Annotated[
@@ -71,6 +72,7 @@ def build_app(detector: AnomalyDetector, config: ServeConfig, against: AnomalyDe
 
 
 def _add_endpoints(app: FastAPI, service: Service) -> None:
+    page = drop_page(comparing=service.against is not None)
     expects: dict[str, Any] = {"responses": _PROBLEMS, "openapi_extra": {"requestBody": _SCAN}}
 
     @app.post("/score", response_class=JSONResponse, **expects)
@@ -79,10 +81,16 @@ def _add_endpoints(app: FastAPI, service: Service) -> None:
         body = await service.answer(request, name, partial(service.as_json, regions=regions))
         return Response(body, media_type="application/json", headers=_UNTRUSTED)
 
+    @app.get("/", include_in_schema=False)
+    async def drop() -> Response:
+        """A page that a file is dropped on."""
+        return Response(page, media_type="text/html", headers=_UNTRUSTED)
+
     @app.post("/report", response_class=Response, **expects)
-    async def report(request: Request, name: Name) -> Response:
-        """Score a scan, sent as the body: the HTML report."""
-        body = await service.answer(request, name, service.as_report)
+    async def report(request: Request, name: Name, compare: bool = False) -> Response:
+        """Score a scan, sent as the body, or compare it with the nominal: the HTML report."""
+        against = service.comparing() if compare else None
+        body = await service.answer(request, name, partial(service.as_report, detector=against), against)
         return Response(body, media_type="text/html", headers=_UNTRUSTED)
 
     @app.post("/compare", response_class=JSONResponse, **expects)

@@ -134,11 +134,12 @@ class Service:
             records = [region.as_record() for region in named_regions(detection, words, **look)]
         return json.dumps(json_record(str(detection.cloud.source), detection, records), allow_nan=False).encode()
 
-    def as_report(self, detection: Detection) -> bytes:
-        """The HTML report of one scan."""
+    def as_report(self, detection: Detection, detector: AnomalyDetector | None = None) -> bytes:
+        """The HTML report of one scan, of the service's own detector or of another."""
         with tempfile.TemporaryDirectory(dir=self._opened_folder(), ignore_cleanup_errors=True) as folder:
             page, config = Path(folder) / "report.html", self.config
-            look = {"threshold": config.threshold, "words": config.words, "detector": self.detector}
+            words = config.words if detector is None else None
+            look = {"threshold": config.threshold, "words": words, "detector": detector or self.detector}
             return write_report([detection], page, **look).read_bytes()
 
     def _opened_folder(self) -> Path:

@@ -47,6 +47,13 @@ element("threshold").addEventListener("input", (event) => {
   state.threshold = Number(event.target.value);
   refresh();
 });
+for (const button of element("layer").children) {
+  button.addEventListener("click", () => {
+    state.layer = button.dataset.layer;
+    makeCallouts(scans[state.scan]);
+    refresh();
+  });
+}
 element("range").addEventListener("change", refresh);
 element("size").addEventListener("input", redraw);
 window.addEventListener("resize", refresh);

@@ -4,7 +4,7 @@ const list = { order: "score", name: "", score: 0, alarms: false, shown: [] };
 
 function wanted(scan) {
   const named = scan.name.toLowerCase().includes(list.name.toLowerCase());
-  return named && scan.objectScore >= list.score && (!list.alarms || Boolean(scan.verdict?.anomalous));
+  return named && scan.objectScore >= list.score && (!list.alarms || KINDS[scan.badge] === "bad");
 }
 
 function listScans() {
@@ -21,20 +21,22 @@ function listScans() {
 
 function listItem(index) {
   const scan = scans[index];
-  const tags = ["li", "button", "img", "span", "span", "span", "i"];
-  const [item, button, picture, file, value, meter, filled] = tags.map((tag) => document.createElement(tag));
+  const tags = ["li", "button", "img", "span", "span", "span", "i", "span"];
+  const [item, button, picture, file, value, meter, filled, badge] = tags.map((tag) => document.createElement(tag));
   picture.src = scan.picture;
   picture.alt = "Seen from the side that shows its highest scores best:";
   for (const piece of scan.name.split(/[\\/]/).pop().split(/(?<=[_.-])/)) file.append(piece, document.createElement("wbr"));
   file.title = scan.name;
   file.className = "file";
-  value.textContent = score(scan.objectScore);
+  value.className = "value";
+  value.textContent = scan.deviation ? signed(scan.deviation.largest) : score(scan.objectScore);
+  if (scan.deviation) value.title = "Largest deviation";
   meter.className = "meter";
   filled.style.width = `${100 * scan.objectScore}%`;
   meter.append(filled);
   button.type = "button";
   button.dataset.index = index;
-  button.append(picture, file, value, meter);
+  button.append(picture, file, value, meter, fillBadge(badge, scan));
   button.addEventListener("click", () => select(index));
   item.append(button);
   return item;
@@ -74,4 +76,4 @@ element("wanted-alarms").addEventListener("change", (event) => {
   listScans();
 });
 element("sorting").hidden = element("filter").hidden = scans.length < 2;
-element("alarms").hidden = !scans.some((scan) => scan.verdict);
+element("alarms").hidden = !scans.some((scan) => scan.verdict || scan.badge);

@@ -1,44 +1,11 @@
-// The camera, and the page of one scan.
+// The page of one scan.
 
-const element = (id) => document.getElementById(id);
 const BINS = 44; // of the histogram of object scores
-const FILL = 0.47; // of the view's shorter side, at zoom 1: the radius of the sphere around the cloud
 
-const view = element("view");
-const draw = webglRenderer(view) || softwareRenderer(view);
-const camera = {};
-
-function multiply(a, b) {
-  return a.map((_, i) => [0, 1, 2].reduce((sum, k) => sum + a[3 * Math.floor(i / 3) + k] * b[3 * k + (i % 3)], 0));
-}
-
-/** Turn about the screen's axes: whatever axis the file calls up, the hand's movement is what is seen. */
-function turn(aboutX, aboutY) {
-  const [cx, sx, cy, sy] = [Math.cos(aboutX), Math.sin(aboutX), Math.cos(aboutY), Math.sin(aboutY)];
-  const step = multiply([1, 0, 0, 0, cx, -sx, 0, sx, cx], [cy, 0, sy, 0, 1, 0, -sy, 0, cy]);
-  camera.rotation = multiply(step, camera.rotation);
-  redraw();
-}
-
-function zoom(factor) {
-  camera.zoom = Math.min(Math.max(camera.zoom * factor, 0.2), 40);
-  redraw();
-}
-
-function move(dx, dy) {
-  camera.offset = [camera.offset[0] + dx, camera.offset[1] + dy];
-  redraw();
-}
-
-/** The side that shows the scan's highest scores best. */
-function reset() {
-  Object.assign(camera, { rotation: scans[state.scan].rotation, zoom: 1, offset: [0, 0] });
-  redraw();
-}
-
-// ---- the page ----
-
-const state = { scan: 0, threshold: 0, frame: 0 };
+const state = { scan: 0, threshold: null, layer: "deviation", frame: 0 };
+/** What the colours show of a scan, and the score level from which they do. */
+const layerOf = (scan) => (scan.deviation ? state.layer : "score");
+const threshold = () => state.threshold ?? firstThreshold(scans[state.scan]);
 const spans = { full: () => [0, LEVELS], report: () => levelSpan(scans), scan: () => levelSpan([scans[state.scan]]) };
 const number = (value) => value.toLocaleString("en");
 const score = (value) => value.toFixed(3);
@@ -58,12 +25,16 @@ function paint() {
   const ratio = window.devicePixelRatio || 1;
   const [width, height] = [view.clientWidth, view.clientHeight].map((side) => Math.max(1, Math.round(side * ratio)));
   if (view.width !== width || view.height !== height) Object.assign(view, { width, height });
-  const cloud = decode(scans[state.scan]);
-  camera.pixels = (FILL * Math.min(width, height) * DISTANCE * camera.zoom) / cloud.radius;
-  camera.shift = camera.offset.map((value) => value * ratio);
-  camera.dot = 2.4 * cloud.spacing * 2 ** (Number(element("size").value) / 4);
-  camera.reach = Math.max(1, Math.round(1.5 * ratio));
-  draw(cloud, camera, palette(spans[element("range").value](), state.threshold, cssColor("--muted-point")));
+  const scan = scans[state.scan];
+  const cloud = decode(scan)[layerOf(scan)];
+  const frame = framed(camera, cloud, [width, height], ratio, Number(element("size").value));
+  draw(cloud, frame, tableOf(scan));
+  placeCallouts(scan, cloud, frame, [width, height], ratio);
+}
+
+function tableOf(scan, muted = cssColor("--muted-point")) {
+  if (layerOf(scan) === "deviation") return deviationPalette(scan);
+  return palette(scan, spans[element("range").value](), threshold(), muted);
 }
 
 function fit(canvas) {
@@ -77,7 +48,7 @@ function fit(canvas) {
 function paintScale() {
   const { histogram } = scans[state.scan];
   const span = spans[element("range").value]();
-  const colors = palette(span, state.threshold, cssColor("--muted-point"));
+  const colors = palette(scans[state.scan], span, threshold(), cssColor("--muted-point"));
   const fill = (level) => `rgb(${colors.slice(4 * level, 4 * level + 3).join(" ")})`;
   const bar = fit(element("colorbar"));
   const bars = fit(element("histogram"));
@@ -142,23 +113,42 @@ function paintComparison() {
 
 function paintNumbers() {
   const scan = scans[state.scan];
-  const above = scan.histogram.slice(state.threshold).reduce((sum, count) => sum + count, 0);
-  element("threshold-value").textContent = score(state.threshold / LEVELS);
+  const above = scan.histogram.slice(threshold()).reduce((sum, count) => sum + count, 0);
+  element("threshold").value = threshold();
+  element("threshold-value").textContent = score(threshold() / LEVELS);
   element("above").textContent = `${number(above)} points at or above (${((100 * above) / scan.points).toFixed(2)} %)`;
   element("range-low").textContent = "0";
   element("range-high").textContent = "1";
 }
 
 function refresh() {
-  paintScale();
+  const scan = scans[state.scan];
+  const deviating = layerOf(scan) === "deviation";
+  element("layer").hidden = element("statistics").hidden = !scan.deviation;
+  for (const button of element("layer").children) button.setAttribute("aria-pressed", String(button.dataset.layer === state.layer));
+  element("gauge").hidden = !deviating;
+  element("scale").hidden = element("options").hidden = deviating;
+  element("cut").hidden = !scan.deviation?.section;
+  if (deviating) {
+    paintDeviations(element("deviation-scale"), scan, screenInk());
+    element("shares").textContent = sharesOf(scan);
+  } else {
+    paintScale();
+    paintNumbers();
+  }
+  if (scan.deviation?.section) {
+    paintSection(element("section"), scan, screenInk());
+    element("section-caption").textContent = sectionCaption(scan);
+  }
   paintComparison();
-  paintNumbers();
   redraw();
 }
 
+const sizeOf = (scan) => `${scan.extents.map(length).join(" × ")} ${scan.unit ?? "(file's unit)"}`;
+
 function details(scan) {
   const rows = [
-    ["Size", `${scan.extents.map(length).join(" × ")} ${scan.unit ?? "(file's unit)"}`],
+    ["Size", sizeOf(scan)],
     ["Highest point", `${score(scan.peak.score)} at (${place(scan.peak.position, scan)}), row ${number(scan.peak.row)}`],
   ];
   if (scan.verdict) {
@@ -173,27 +163,44 @@ function details(scan) {
   for (const note of scan.notes) rows.push(["Note", note]);
   const stages = Object.entries(scan.seconds);
   if (stages.length) rows.push(["Time", stages.map(([stage, value]) => `${stage} ${value.toFixed(2)} s`).join(" · ")]);
-  element("details").replaceChildren(
-    ...rows.flatMap(([name, value]) => {
-      const pair = [document.createElement("dt"), document.createElement("dd")];
-      pair[0].textContent = name;
-      pair[1].textContent = value;
-      return pair;
-    }),
-  );
+  element("details").replaceChildren(...pairs(rows).flatMap((pair) => [...pair.children]));
 }
+
+/** Names with their values, each pair in a division, as a list of definitions has them. */
+function pairs(rows) {
+  return rows.map(([name, value]) => {
+    const pair = document.createElement("div");
+    pair.append(...cells(document.createElement("div"), "dt", [name]).children, ...cells(document.createElement("div"), "dd", [value]).children);
+    return pair;
+  });
+}
+
+const signed = (value) => `${value < 0 ? "−" : "+"}${Number(Math.abs(value).toPrecision(3))}`;
+const off = (name, told) => ({ deviation }) => (deviation ? told(deviation[name]) : "–");
 
 const COLUMNS = [
   ["Region", (region) => region.number],
+  ["Largest (unit)", off("largest", signed)],
+  ["Mean (unit)", off("mean", signed)],
+  ["Excess (unit³)", off("excess", length)],
+  ["Lack (unit³)", off("lack", length)],
   ["Peak score", (region) => score(region.peak_score)],
   ["Mean score", (region) => score(region.mean_score)],
   ["Points", (region) => number(region.points)],
   ["Area (unit²)", (region) => length(region.area)],
   ["Length × width", (region) => region.extent.slice(0, 2).map(length).join(" × ")],
   ["Depth", (region) => (region.depth === null ? "–" : `${!region.sided ? "±" : region.depth > 0 ? "+" : ""}${length(region.depth)}`)],
-  ["Position", (region) => place(region.position, scans[state.scan])],
+  ["Position", (region, scan) => place(region.position, scan)],
   ["Word", (region) => region.word],
 ];
+const OF_NOMINAL = COLUMNS.slice(1, 5).map(([name]) => name);
+
+/** The columns that a scan's table has. */
+function columnsOf(scan) {
+  const told = { "Word": scan.regions.some((region) => region.word !== null), "Mean score": !scan.deviation };
+  for (const name of OF_NOMINAL) told[name] = Boolean(scan.deviation);
+  return COLUMNS.filter(([name]) => told[name] ?? true);
+}
 
 function cells(row, tag, values) {
   row.replaceChildren(...values.map((value) => Object.assign(document.createElement(tag), { textContent: value })));
@@ -201,16 +208,45 @@ function cells(row, tag, values) {
 }
 
 /** Depth is above (+) or below (−) the surface around the region, in the file's unit. */
-function tabulate({ regions, regionCount, regionThreshold, unit }) {
-  const columns = COLUMNS.filter(([name]) => name !== "Word" || regions.some((region) => region.word !== null));
-  const [table, count] = [element("regions").firstElementChild, `${number(regionCount)} ${regionCount === 1 ? "region" : "regions"}`];
-  const shown = regions.length < regionCount ? `, ${number(regions.length)} shown` : "";
-  element("region-caption").textContent = `${count} at ${score(regionThreshold)} or above${shown}`;
-  table.tHead.hidden = !regions.length;
-  cells(table.tHead.rows[0], "th", columns.map(([name]) => (unit ? name.replace("unit", unit) : name)));
+function fillTable(table, scan, most = Infinity) {
+  const shown = scan.regions.slice(0, most);
+  const columns = columnsOf(scan);
+  table.tHead.hidden = !shown.length;
+  cells(table.tHead.rows[0], "th", columns.map(([name]) => (scan.unit ? name.replace("unit", scan.unit) : name)));
   for (const cell of table.tHead.rows[0].cells) cell.scope = "col";
   table.tBodies[0].replaceChildren(
-    ...regions.map((region) => cells(document.createElement("tr"), "td", columns.map(([, value]) => value(region)))),
+    ...shown.map((region) => cells(document.createElement("tr"), "td", columns.map(([, value]) => value(region, scan)))),
+  );
+  table.caption.textContent = regionsFound(scan, shown.length);
+}
+
+function regionsFound({ deviation, regionCount, regionThreshold }, shown) {
+  const count = `${number(regionCount)} ${regionCount === 1 ? "region" : "regions"}`;
+  const from = deviation?.limits ? "out of tolerance" : `at ${score(regionThreshold)} or above`;
+  return `${count} ${from}${shown < regionCount ? `, ${number(shown)} shown` : ""}`;
+}
+
+function tabulate(scan) {
+  const table = element("regions").firstElementChild;
+  fillTable(table, scan);
+  [...table.tBodies[0].rows].forEach((row, index) => {
+    row.tabIndex = 0;
+    row.title = "Show it on the model";
+    row.addEventListener("click", () => flyTo(scan.regions[index]));
+    row.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") flyTo(scan.regions[index]);
+    });
+  });
+}
+
+function fillStatistics(table, scan) {
+  table.tBodies[0].replaceChildren(
+    ...scan.deviation.statistics.map(([name, value]) => {
+      const row = cells(document.createElement("tr"), "th", [name]);
+      row.cells[0].scope = "row";
+      row.append(Object.assign(document.createElement("td"), { textContent: value }));
+      return row;
+    }),
   );
 }
 
@@ -218,6 +254,9 @@ function select(index) {
   state.scan = index;
   const scan = scans[index];
   element("name").textContent = scan.name;
+  fillBadge(element("badge"), scan);
+  element("facts").replaceChildren(...pairs(scan.facts));
+  if (scan.deviation) fillStatistics(element("statistics"), scan);
   element("object-score").textContent = score(scan.objectScore);
   element("counts").textContent =
     scan.shown < scan.points
@@ -225,6 +264,7 @@ function select(index) {
       : `all ${number(scan.points)} points shown`;
   details(scan);
   tabulate(scan);
+  makeCallouts(scan);
   reset();
   markCurrent();
   refresh();
