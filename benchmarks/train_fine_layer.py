@@ -142,22 +142,21 @@ def looks(layer: FineLayer, detector: ZeroShotDetector, seed: int, families: tup
 
 @torch.no_grad()
 def join(layer: FineLayer, found: Sequence[dict[str, Tensor]]) -> None:
-    """Fit how both looks are joined, by logistic regression: of points as often as they come, of objects balanced."""
+    """Fit how both looks are joined: of points by logistic regression; of objects by halves, so that healthy ones score
+    about what they do at the first look. Too few objects are scanned here to tell better weights from worse ones."""
     pairs = torch.cat([torch.stack([each["coarse"], each["fine"]], 1) for each in found]).numpy()
     labels = torch.cat([each["damaged"] for each in found]).numpy()
-    fit(layer.point, pairs, labels, None)
-    totals = [[float(each["total"]), float(top_odds(layer.joined(each["coarse"], each["fine"])))] for each in found]
-    fit(layer.whole, np.array(totals), np.array([bool(each["damaged"].any()) for each in found]), "balanced")
-
-
-def fit(linear: torch.nn.Linear, values: np.ndarray, labels: np.ndarray, weights: str | None) -> None:
-    found = LogisticRegression(C=1.0, class_weight=weights).fit(values, labels)
-    linear.weight.copy_(torch.from_numpy(found.coef_))
-    linear.bias.copy_(torch.from_numpy(found.intercept_))
+    regression = LogisticRegression().fit(pairs, labels)
+    layer.point.weight.copy_(torch.from_numpy(regression.coef_))
+    layer.point.bias.copy_(torch.from_numpy(regression.intercept_))
+    healthy = [each for each in found if not each["damaged"].any()]
+    more = [float(top_odds(each["fine"]) - each["total"]) for each in healthy]
+    layer.whole.weight.fill_(0.5)
+    layer.whole.bias.fill_(-0.5 * float(np.mean(more)))
 
 
 def told_of(linear: torch.nn.Linear) -> list[float]:
-    return [round(float(value), 3) for value in (*linear.weight[0], *linear.bias)]
+    return [round(value, 3) for value in (*linear.weight[0].tolist(), *linear.bias.tolist())]
 
 
 @torch.no_grad()
@@ -171,7 +170,7 @@ def judge_joined(layer: FineLayer, found: Sequence[dict[str, Tensor]]) -> dict[s
         own = [each for place, each in enumerate(found) if (JOINED + place) % 3 in (0, number)]
         damaged = np.array([bool(each["damaged"].any()) for each in own])
         joined = [layer.joined(each["coarse"], each["fine"]) for each in own]
-        totals = [float(layer.verdict(each["total"], odds)) for each, odds in zip(own, joined, strict=True)]
+        totals = [float(layer.verdict(each["total"], each["fine"])) for each in own]
         for name, maps, scores in (
             ("coarse", [each["coarse"] for each in own], [float(each["total"]) for each in own]),
             ("fine", [each["fine"] for each in own], [float(top_odds(each["fine"])) for each in own]),
@@ -210,7 +209,9 @@ def main() -> None:
     judged |= judge_joined(layer, others)
     print(json.dumps({"joined": judged, "point": told_of(layer.point), "whole": told_of(layer.whole)}), flush=True)
     card = {
+        "source": "synthetic scans only (pointadplus.learning.synthesis.fine)",
         "scans": arguments.objects, "steps": arguments.steps, "seed": arguments.seed,
+        "joined scans": arguments.joined,
         "judged": judged, "judged scans": arguments.judged,
     }  # fmt: skip
     state = {name: value.half().contiguous() for name, value in layer.state_dict().items()}

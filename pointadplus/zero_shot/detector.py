@@ -213,7 +213,7 @@ class ZeroShotDetector(AnomalyDetector):
         joined = layer.joined(odds[:, place], fine)
         odds = torch.cat([odds, fine[:, None]], 1)
         odds[:, place] = joined
-        return odds, layer.verdict(total, joined)
+        return odds, layer.verdict(total, fine)
 
     def saliency(self, source: Any) -> Float[Tensor, "m"]:
         """Which points move this detector's object score, up or down: (M,) float32 in [0, 1], the largest 1.

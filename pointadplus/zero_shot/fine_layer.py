@@ -65,9 +65,9 @@ class FineLayer(nn.Module):
         """Log-odds of points from those of both looks."""
         return self.point(torch.stack([coarse, fine], 1))[:, 0]
 
-    def verdict(self, total: Float[Tensor, ""], joined: Float[Tensor, "n"]) -> Float[Tensor, ""]:
-        """Log-odds of the object from those of the first look and of its points."""
-        return self.whole(torch.stack([total, top_odds(joined)]))[0]
+    def verdict(self, total: Float[Tensor, ""], fine: Float[Tensor, "n"]) -> Float[Tensor, ""]:
+        """Log-odds of the object from those of the first look and of its points at the second."""
+        return self.whole(torch.stack([total, top_odds(fine)]))[0]
 
 
 def top_odds(odds: Float[Tensor, "n"]) -> Float[Tensor, ""]:

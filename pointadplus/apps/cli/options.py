@@ -34,7 +34,7 @@ DepthScale = Annotated[float | None, of_scans(help="Of depth images: what their 
 Weights = Annotated[str, of_decision("--weights", "--model", help="'embedded', or a file that `train` or `fit` wrote.")]
 Resolution = Annotated[
     str | None,
-    of_decision(help="Zero-shot, a second look for fine defects: auto, over 120,000 points; full, everywhere; coarse, none."),
+    of_decision(help="Of the zero-shot look for fine defects: auto, over 120,000 points; full; or coarse, none."),
 ]
 CalibrationFile = Annotated[Path | None, of_decision(help="What `calibrate` wrote: p-values and verdicts.")]
 Threshold = Annotated[
