@@ -67,7 +67,7 @@ def test_what_is_said_is_smoothed_over_what_lies_near() -> None:
 
 def test_a_fine_defect_is_found(detector: ZeroShotDetector) -> None:
     """On a dense scan of a family that nothing was learnt from, better than at a first look."""
-    scan = sample_fine(7_800_013, HELD_OUT, defects=3)
+    scan = sample_fine(7_800_022, HELD_OUT, defects=3)
     assert len(scan.points) > DENSE
     detection = detector.score(scan.points)
     assert set(detection.layers) == {"rendering", "geometry", "joined", "fine"}
@@ -75,7 +75,7 @@ def test_a_fine_defect_is_found(detector: ZeroShotDetector) -> None:
     assert set(coarse.layers) == {"rendering", "geometry", "joined"}
     labels = (scan.kinds >= 0).numpy()
     found, before = (auroc(labels, each.point_scores.numpy()) for each in (detection, coarse))
-    assert found > 0.85 and found > before
+    assert found > 0.9 and found > before
 
 
 def test_the_order_of_the_points_does_not_matter(detector: ZeroShotDetector, monkeypatch: pytest.MonkeyPatch) -> None:
