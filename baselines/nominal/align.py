@@ -29,10 +29,12 @@ STEPS, TRIED, LAST, STILL = (
     6,
     3e-7,
 )  # of ICP at most, where a scan lies already, on all points; its least motion
+DAMPED, LARGEST_STEP = 1e-5, 0.05  # share of the normal matrix's trace; radians, and shares of the size, in one step
 ROBUST = 3.0  # standard deviations, told by the median, that halve a weight and more
 LIES = 4.0, 0.001, 0.01  # of them, within which a point lies on the nominal; but at least, and at most
 FAR = 0.04  # that a point counts at most when fits are compared
-IN_PLACE = 0.9995  # share of points on the nominal from which on a scan lies in its place already
+IN_PLACE, CALM = 0.9995, 1.5  # share of points on the nominal from which on a scan lies in its place already, if what
+# is left is no more than so many times what neighbouring points differ by
 MIRROR, MIRRORED = (0.2, 0.97), 0.5  # shares between which the mirror image is tried; of the misfit, to come under
 FEWEST = 50  # points of a chosen part of the surface
 STRAIGHT = 1e-3  # second over first extent of reference points under which they lie on a line
@@ -131,8 +133,9 @@ def best_fit(
         scan: (N, 3) float64 even sample, in its own frame and the nominal's unit.
         on: see `read_on`.
     """
-    found = _Fit(mesh, scan).refined(Transform.identity().rotation, -torch.from_numpy(mesh.center), TRIED)
-    if found.share < IN_PLACE:
+    fit = _Fit(mesh, scan)
+    found = fit.refined(Transform.identity().rotation, -torch.from_numpy(mesh.center), TRIED)
+    if found.share < IN_PLACE or not fit.is_noise(found):
         found = min(found, _sought(mesh, reference(), scan), key=lambda one: one.misfit)
     mirrored = False
     if MIRROR[0] <= found.share < MIRROR[1]:
@@ -195,6 +198,15 @@ class _Fit:
         misfit = float(np.minimum(np.abs(distance), FAR * size).mean())
         return _Found(torch.from_numpy(turn), torch.from_numpy(shift), residual, float(there.mean()), lies, misfit)
 
+    def is_noise(self, found: _Found) -> bool:
+        """Whether what is left varies from point to point, not from place to place: that would be another pose."""
+        distance = self._look(self.scan, found.rotation.numpy(), found.translation.numpy())[1]
+        ranks: Any = [2]  # SciPy's stubs know k as an int
+        near: Any = KDTree(self.scan).query(self.scan, k=ranks)
+        nearest = near[1][:, 0]
+        noise = _deviation(distance - distance[nearest]) / 2**0.5
+        return _deviation(distance) <= CALM * noise + 1e-6 * self.mesh.size
+
     def _step(self, scan: np.ndarray, turn: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
         """The next motion, and whether it is the last one still."""
         size = self.mesh.size
@@ -207,9 +219,11 @@ class _Fit:
         jacobian = np.concatenate([np.cross((points - middle) / size, along), along], 1)
         weighted = jacobian * weight[:, None]
         square = weighted.T @ jacobian
-        # A direction that the surface says nothing about (a turn about its axis) stays where it is.
-        square += 1e-9 * np.trace(square) * np.eye(6)
+        # A direction that the surface says next to nothing about (a turn about its axis) stays where it is: its facets
+        # would have a shaft turn by so much that the linear step is wrong in all others.
+        square += DAMPED * np.trace(square) * np.eye(6)
         twist = -np.linalg.solve(square, weighted.T @ (distance / size))
+        twist *= min(1.0, LARGEST_STEP / max(float(np.abs(twist).max()), 1e-30))
         step = rotation_from_axis_angle(torch.from_numpy(twist[:3])).numpy()
         moved = step @ (shift - middle) + middle + size * twist[3:]
         return step @ turn, moved, bool(np.abs(twist).max() < STILL)

@@ -14,6 +14,7 @@ pytest.importorskip("open3d")
 
 from baselines import SurfaceDeviation
 from baselines.nominal import NominalMesh
+from baselines.nominal.align import _Fit
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import ConfigError, WeightsError
 from pointadplus.geometry.registration import rotation_from_axis_angle
@@ -271,6 +272,44 @@ def test_the_best_fit_finds_the_place_to_a_fraction_of_the_noise(fitted: Surface
     assert 0.85 < stats.rests_on < 1.0
     assert stats.verdict == "out of tolerance"
     assert stats.smallest == pytest.approx(-0.62, abs=0.03)
+
+
+def test_a_turned_part_that_any_turn_fits_finds_its_place() -> None:
+    """Facets say next to nothing of a shaft's turn about its axis, and must not drive it off by it."""
+    profile = [[0, 0], [15, 0], [15, 20], [22, 20], [22, 30], [17, 34], [17, 70], [9, 78], [9, 110], [0, 110]]
+    shaft = mesh_of(trimesh.creation.revolve(np.array(profile, float), sections=192))
+    detector = SurfaceDeviation().fit(nominal=shaft)
+    for seed in (1, 2, 3):
+        axis = torch.randn(3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        turn = rotation_from_axis_angle(axis).numpy()
+        stats = inspected(detector.score(scan(shaft, 10_000, 0.03, seed) @ turn.T))
+        assert stats.residual == pytest.approx(0.03, rel=0.05)
+
+
+def test_a_fit_takes_no_wild_step_and_knows_a_pose_that_is_off() -> None:
+    """0.2 off a shaft's axis all points lie within a per cent of its size, which is no proof of its place."""
+    rod = trimesh.creation.cylinder(15.0, 100.0, sections=192)
+    mesh = NominalMesh(rod.vertices, rod.faces)
+    points = scan(mesh_of(rod), 5000, 0.03)
+    fit, eye, nowhere = _Fit(mesh, points), torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    right = fit.refined(eye, nowhere)
+    assert right.residual == pytest.approx(0.03, rel=0.05)
+    assert fit.is_noise(right)
+    off = right._replace(translation=right.translation + torch.tensor([0.2, 0.0, 0.0]))
+    assert not fit.is_noise(off)
+    turn, _, still = _Fit(mesh, points @ TURN.T)._step(points @ TURN.T, np.eye(3), np.zeros(3))
+    assert not still
+    assert np.arccos((np.trace(turn) - 1) / 2) <= 0.05 * 3**0.5 + 1e-9
+
+
+def test_a_scan_that_only_nearly_lies_in_its_place_is_turned() -> None:
+    """A plate whose top falls by 0.6 from end to end: turned by 180° all of it lies within half of that."""
+    plate = trimesh.creation.box((100, 80, 10))
+    corners = np.array(plate.vertices)
+    corners[corners[:, 2] > 0, 2] += 0.006 * corners[corners[:, 2] > 0, 0]
+    wedge = TriangleMesh.create(corners, plate.faces)
+    stats = inspected(SurfaceDeviation().fit(nominal=wedge).score(scan(wedge, 20_000, 0.02) * [-1, -1, 1]))
+    assert stats.residual == pytest.approx(0.02, rel=0.05)
 
 
 def test_the_best_fit_may_be_of_a_part_of_the_surface() -> None:
