@@ -31,6 +31,9 @@ from tests.heights import command, write_scan
 ROOT = Path(__file__).parents[2]
 
 
+make_detector = cli._detector  # before a test replaces it
+
+
 class HeightDetector(AnomalyDetector):
     """The object's score is its highest z; points score their z. `boom.ply` meets a bug."""
 
@@ -52,7 +55,7 @@ class HeightDetector(AnomalyDetector):
 def detector(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Replace the real detector; the list holds the weights that were asked for."""
     asked: list[str] = []
-    monkeypatch.setattr(cli, "_detector", lambda weights: asked.append(weights) or HeightDetector())
+    monkeypatch.setattr(cli, "_detector", lambda weights, _=None: asked.append(weights) or HeightDetector())
     return asked
 
 
@@ -124,7 +127,7 @@ def test_a_line_is_on_disk_before_the_next_file(scans: Path, tmp_path: Path, mon
                 raise KeyboardInterrupt
             return super().score_cloud(cloud)
 
-    monkeypatch.setattr(cli, "_detector", lambda weights: Interrupted())
+    monkeypatch.setattr(cli, "_detector", lambda *_: Interrupted())
     assert run("score", scans / "low.ply", scans / "high.ply", "--out", out).code == 130
     assert seen == [0, 1]
 
@@ -219,12 +222,26 @@ def test_weights_reach_the_detector_and_their_error_the_user(
     run("score", scans / "low.ply")
     assert detector == ["mine.safetensors", "embedded"]
 
-    def refuse(weights: str) -> AnomalyDetector:
+    def refuse(weights: str, resolution: str | None) -> AnomalyDetector:
         raise WeightsError("no such file", where=weights)
 
     monkeypatch.setattr(cli, "_detector", refuse)
     result = run("score", scans / "low.ply")
     assert (result.code, result.out, result.err) == (1, "", "error: embedded: no such file\n")
+
+
+def test_the_resolution_reaches_zero_shot_detectors_alone(
+    tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from baselines import FPFHMemoryBank
+
+    monkeypatch.setattr(cli, "_detector", make_detector)
+    FPFHMemoryBank().fit([scans / "low.ply"]).save(tmp_path / "part.safetensors")
+    result = run("score", scans / "low.ply", "--model", tmp_path / "part.safetensors", "--resolution", "full")
+    assert result.code == 1 and "--resolution: not a zero-shot detector" in result.err
+    result = run("score", scans / "low.ply", "--resolution", "finest")
+    assert result.code == 1 and "unknown resolution" in result.err
+    assert vars(make_detector("embedded", "full"))["config"].resolution == "full"
 
 
 def test_a_file_name_that_is_no_text(scans: Path) -> None:

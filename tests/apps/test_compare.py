@@ -153,7 +153,7 @@ def test_workers_make_the_same_detector(folder: Path) -> None:
 def test_serve_takes_a_nominal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Any] = []
     monkeypatch.setattr(cli, "serve_with", lambda *arguments: served.extend(arguments))
-    monkeypatch.setattr(cli, "_detector", lambda weights: MeanHeight())
+    monkeypatch.setattr(cli, "_detector", lambda *_: MeanHeight())
     assert (
         run("serve", "--nominal", folder / "part.stl", "--tolerance", 0.3, "--align", "none", "--unit", "mm").code == 0
     )
