@@ -37,6 +37,7 @@ KINDS = {"even": "whole", "table": "fused", "single": "one side"}
 POINTS, JUDGED, NORMALS = 40_000, 600, 4  # of a scan; of them whose exact distance is found; normal scans
 SIZES, RADIUS = (0.5, 1.0, 2.0, 4.0, 8.0), 5.0  # heights of defects over the noise, and their radius in mm
 CERTAIN = 0.02  # mm from the surface from which on a sign can be wrong
+LONGEST = 300  # seconds that another tool is waited for
 MANY, PATIENCE = 1_000_000, 20_000  # points when timed, and of the slowest
 
 
@@ -144,7 +145,9 @@ def other(python: str, tool: str, data: dict[str, NDArray]) -> tuple[NDArray, fl
         source, target = Path(folder, "in.npz"), Path(folder, "out.npz")
         np.savez(source, **data)  # pyright: ignore[reportArgumentType]
         script = Path(__file__).with_name("nominal_others.py")
-        subprocess.run([python, str(script), tool, str(source), str(target)], check=True, capture_output=True)
+        subprocess.run(
+            [python, str(script), tool, str(source), str(target)], check=True, capture_output=True, timeout=LONGEST
+        )
         with np.load(target) as found:
             return found["distances"], float(found["seconds"])
 
@@ -198,8 +201,8 @@ def _others(python: str, mesh: TriangleMesh, points: NDArray, normals: NDArray, 
     for tool, what, count in (("trimesh", "trimesh.proximity", PATIENCE), ("m3c2", "py4dgeo, M3C2", MANY)):
         try:
             found, seconds = other(python, tool, {**data, "points": points[:count], "outward": normals[:count]})
-        except subprocess.CalledProcessError as error:
-            print(f"| | | {what}: did not run, {error.returncode} | | | | |")
+        except subprocess.SubprocessError as error:
+            print(f"| | | {what}: {type(error).__name__} | {count:,} | | | |", flush=True)
             continue
         row(what, count, seconds, found)
 
