@@ -437,7 +437,7 @@ def test_the_report_tells_the_regions(tmp_path: Path, monkeypatch: pytest.Monkey
     scores = inside(xy) * 0.8
     scores[(xy - torch.tensor([3.0, 3.0])).norm(dim=1) < 0.7] = 0.6
     one = detection(raised(xy, -0.3), scores)
-    monkeypatch.setattr("pointadplus.report.page._LISTED", 1)
+    monkeypatch.setattr("pointadplus.report.scan._LISTED", 1)
     text = write_report([one], tmp_path / "report.html", threshold=0.55).read_text("utf-8")
     start = text.index(">", text.index('id="report-data"')) + 1
     (scan,) = json.loads(text[start : text.index("</script>", start)])["scans"]
