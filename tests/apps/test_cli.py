@@ -462,7 +462,7 @@ def test_scans_in_a_unit_of_their_own(tmp_path: Path, monkeypatch: pytest.Monkey
     refused = run("score", table, "--unit", "parsec")
     assert refused.code == 1 and "unknown unit of length" in refused.err
     made = HeightDetector()
-    monkeypatch.setattr(cli, "_calibrated", lambda weights, limit, prepared: made.prepare_scans(**prepared))
+    monkeypatch.setattr(cli, "_calibrated", lambda weights, limit, prepared, _: made.prepare_scans(**prepared))
     monkeypatch.setattr(cli, "serve_with", lambda *_: None)
     monkeypatch.setattr(cli, "calibrate_on", lambda load, *_: load() is made)
     for command_line in (("serve",), ("calibrate", "--normals", tmp_path)):

@@ -116,6 +116,11 @@ def step_cylinder(radius: float, height: float, unit: str = MILLIMETRE) -> str:
     return _HEAD + "\n".join([unit, *lines, "ENDSEC;", "END-ISO-10303-21;", ""])
 
 
+def iges_patch(flag: int, name: str) -> str:
+    """A flat patch from (0, 0, 0) to (2, 3, 0), in the unit of a flag."""
+    return iges_patches(flag, name, np.array([[[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 3.0, 0.0], [2.0, 3.0, 0.0]]]))
+
+
 def iges_patches(flag: int, name: str, patches: np.ndarray) -> str:
     """Bilinear patches, (K, 4, 3) corners in rows of two, as surfaces of B-splines (entity 128), in a flag's unit."""
     knots = [0.0, 0.0, 1.0, 1.0]

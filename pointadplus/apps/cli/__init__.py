@@ -121,7 +121,7 @@ def score(
     wanted = RegionOptions(regions, regions_csv, regions_ply, threshold, split_words(words))
     options = FolderOptions(watch, settle, verify, retry, engine, workers, report, pdf=pdf)
     prepared = {"at": at, "ground": ground, "parts": parts, "unit": unit}
-    load = partial(_calibrated, weights, resolution, calibration, prepared)
+    load = partial(_calibrated, weights, calibration, prepared, resolution)
     with reported_errors():
         options.check(files, out)
         check_pdf(pdf)
@@ -240,7 +240,7 @@ def serve(
     with reported_errors():
         config = ServeConfig(max_bytes, max_points, queue, timeout, threshold, split_words(words))
         prepared = {"at": at, "ground": ground, "parts": parts, "unit": unit}
-        detector = _calibrated(weights, resolution, calibration, prepared)
+        detector = _calibrated(weights, calibration, prepared, resolution)
         against = None
         if nominal is not None:
             against = Against(nominal, tolerance, align, on, tuple(normals or ()), {"ground": ground, "unit": unit})()
@@ -279,7 +279,7 @@ def calibrate(
 ) -> None:
     """Find from normal scans when a score is an alarm, and say what can be promised."""
     with reported_errors():
-        load = partial(_calibrated, weights, resolution, None, {"ground": ground, "parts": parts, "unit": unit})
+        load = partial(_calibrated, weights, None, {"ground": ground, "parts": parts, "unit": unit}, resolution)
         good = calibrate_on(load, normals, out, false_alarm_rate)
     raise typer.Exit(0 if good else 1)
 
@@ -374,7 +374,7 @@ def _detector(weights: str, resolution: str | None = None) -> AnomalyDetector:
 
 
 def _calibrated(
-    weights: str, resolution: str | None, calibration: Path | None, prepared: Mapping[str, Any]
+    weights: str, calibration: Path | None, prepared: Mapping[str, Any], resolution: str | None = None
 ) -> AnomalyDetector:
     detector = _detector(weights, resolution).prepare_scans(**prepared)
     return detector if calibration is None else detector.use_calibration(calibration)
