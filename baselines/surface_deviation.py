@@ -5,25 +5,22 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from pointadplus.cloud import PointCloud
 from pointadplus.config import Config, from_table, within
 from pointadplus.errors import ConfigError, WeightsError
 from pointadplus.geometry.alignment import Reference
-from pointadplus.geometry.descriptors import seen_from
-from pointadplus.geometry.exposure import AROUND, border_nodes, in_front
 from pointadplus.geometry.neighbors import interpolate, knn
 from pointadplus.geometry.normals import estimate_normals
 from pointadplus.geometry.sampling import canonical_order
-from pointadplus.geometry.spacing import point_spacing
 from pointadplus.io.tensors import check_finite, read_safetensors, write_tensors
 from pointadplus.results.detection import Detection
 from pointadplus.results.detector import AnomalyDetector, FitProgress, normal_clouds, tracked
@@ -32,6 +29,7 @@ from pointadplus.zero_shot.observation import Stopwatch
 
 from . import nominal as against
 from .gate import PartSize, coverage, judge
+from .normal_surface import NormalScans, NormalSurface, missing
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,12 +38,9 @@ _FORMAT = "pointadplus.surface_deviation"
 _NEEDED = {"points", "normals", "usual", "rim", "certain", "offset"}
 # All ours.
 _GAP = 1.5  # spacings from the nearest point within which there is no gap, only the grain of the scan
-_LACK = 2.0  # spacings of a scan from its nearest point within which nothing is missing
 _PLACES = 32  # points of the normal surface whose usual deviations are averaged
 _FLOOR = 0.5  # of the usual deviation of all places, added to each place's own
 _ALONE, _CROWD = 1.5, 8  # median distances to so many neighbours from which on a point counts less: mixed pixels
-_FACING = 0.7  # cosine to the view from which on surface must be seen, if it is in front:
-_PIXEL, _BEHIND = 4.0, 5.0  # side of a pixel, and depth under the foremost of it, in spacings
 _FINE, _WHOLE = 0.1, 0.7  # of the share of `top` for dense scans, and how much of the part these show then
 _CALM = 0.98  # quantile of normal scans' relative deviations that scores 0.5
 
@@ -84,45 +79,6 @@ class DeviationConfig(Config):
     seed: int = 0
 
 
-class _Surface(NamedTuple):
-    """What normal scans say of a surface.
-
-    Attributes:
-        points, normals: (N, 3) of all scans, unit normals of any sign.
-        spacing: of the points.
-        rim: (N,) bool, whether it ends hereabouts: beyond, nothing was scanned.
-        certain: (N,) bool, whether every scan has it.
-    """
-
-    points: Float[Tensor, "n 3"]
-    normals: Float[Tensor, "n 3"]
-    spacing: float
-    rim: Bool[Tensor, "n"]
-    certain: Bool[Tensor, "n"]
-
-
-class _Normals:
-    """The surfaces of normal scans, and what each of them has of the others'.
-
-    Args:
-        scans: points and normals of each.
-    """
-
-    def __init__(self, scans: Sequence[tuple[Tensor, Tensor]]) -> None:
-        self._points, self._normals = (torch.cat(parts) for parts in zip(*scans, strict=True))
-        self._scan = torch.cat([torch.full((len(points),), number) for number, (points, _) in enumerate(scans)])
-        near = knn(self._points, self._points, AROUND + 1)[1]
-        self._rim = border_nodes(self._points, self._normals, near)[near].any(1)
-        self._has = torch.stack([_lack(points, self._points)[0] == 0 for points, _ in scans])
-
-    def surface(self, without: int = -1) -> _Surface:
-        """Of all scans, or of all but one."""
-        rows, others = self._scan != without, torch.arange(len(self._has)) != without
-        points = self._points[rows]
-        certain = self._has[others][:, rows].all(0)
-        return _Surface(points, self._normals[rows], point_spacing(points), self._rim[rows], certain)
-
-
 class SurfaceDeviation(AnomalyDetector):
     """Compares a scan with normal scans of the same part, place by place, as metrology compares nominal and actual.
 
@@ -145,7 +101,7 @@ class SurfaceDeviation(AnomalyDetector):
 
     def __init__(self, config: DeviationConfig | None = None) -> None:
         self.config = config or DeviationConfig()
-        self._surface: _Surface | None = None
+        self._surface: NormalSurface | None = None
         self._usual: Tensor = torch.empty(0)  # (N,), at each point of the surface, in the unit of the scans
         self._scale = 1.0  # the relative deviation that scores 0.5
         self._reference: Reference | None = None
@@ -199,11 +155,12 @@ class SurfaceDeviation(AnomalyDetector):
         scans = [first, *(self._posed(self._thinned(cloud)) for cloud in others)]
         looked = [points[: self.config.surface] for points in scans]
         parts = [(points, estimate_normals(points, self.config.normal_neighbors)) for points in looked]
-        known = _Normals(parts)
+        known = NormalScans(parts)
         self._surface = known.surface()
         if len(scans) == 1:
-            scans, parts = _halves(first), list(zip(*map(_halves, parts[0]), strict=True))
-            known = _Normals(parts)
+            scans, (points, facing) = [first[half::2] for half in (0, 1)], parts[0]
+            parts = [(points[half::2], facing[half::2]) for half in (0, 1)]
+            known = NormalScans(parts)
         found = [
             self._deviations(points, known.surface(without=number))[0]
             for number, points in enumerate(tracked(scans, "comparing", progress))
@@ -269,14 +226,14 @@ class SurfaceDeviation(AnomalyDetector):
         assert self._reference is not None
         return self._reference.align(points).apply(points)
 
-    def _deviations(self, points: Tensor, surface: _Surface) -> tuple[Float[Tensor, "n"], Tensor]:
+    def _deviations(self, points: Tensor, surface: NormalSurface) -> tuple[Float[Tensor, "n"], Tensor]:
         """(N,) averaged deviations from a surface, and the nearest of its points."""
         distance, index = knn(surface.points, points, self.config.planes)
         heights = ((points[:, None] - surface.points[index]) * surface.normals[index]).sum(2).abs()
         gap = (distance[:, 0] - _GAP * surface.spacing).clamp_min(0)
         own = torch.maximum(heights.median(1).values, torch.where(surface.rim[index].any(1), 0.0, gap))
         if self.config.missing:
-            own = torch.maximum(own, _missing(points, surface, self.config.partial))
+            own = torch.maximum(own, missing(points, surface, self.config.partial))
         return self._averaged(own, points), index[:, 0]
 
     def _averaged(self, own: Tensor, points: Tensor) -> Float[Tensor, "n"]:
@@ -288,7 +245,7 @@ class SurfaceDeviation(AnomalyDetector):
         fine, faint = ((own * weight)[near[:, :count]].sum(1) / weight[near[:, :count]].sum(1) for count in (few, many))
         return fine if few == many else (fine * faint).sqrt()
 
-    def _fitted(self, what: str) -> _Surface:
+    def _fitted(self, what: str) -> NormalSurface:
         if self._surface is None:
             raise ConfigError(
                 "no part was learnt", where=f"SurfaceDeviation.{what}", hint="call fit with normal scans first"
@@ -335,38 +292,9 @@ class SurfaceDeviation(AnomalyDetector):
             detector._nominal = against.restored(state, header["nominal"])
             return detector
         known = state["points"], state["normals"], header["spacing"], state["rim"].bool(), state["certain"].bool()
-        detector._surface = _Surface(*known)
+        detector._surface = NormalSurface(*known)
         detector._usual, detector._scale = state["usual"], header["scale"]
         detector._first, detector._offset = header["reference"], state["offset"]
         detector._size = PartSize(header["size"], header.get("unit"))
         detector._reference = Reference(state["points"][: header["reference"]])
         return detector
-
-
-def _halves(rows: Tensor) -> list[Tensor]:
-    return [rows[half::2] for half in (0, 1)]
-
-
-def _lack(scan: Tensor, surface: Tensor) -> tuple[Float[Tensor, "n"], Int[Tensor, "n"]]:
-    """By how much points of a surface are farther from a scan than its grain explains, and its nearest points."""
-    distance, index = knn(scan, surface, 1)
-    return (distance[:, 0] - _LACK * point_spacing(scan)).clamp_min(0), index[:, 0]
-
-
-def _missing(points: Tensor, surface: _Surface, partial: float) -> Float[Tensor, "n"]:
-    """How far normal surface that a scan lacks reaches from the scan's points that are nearest to it. (N,).
-
-    If the scan lacks more than the share `partial`, it is of one side: then what faced its eyes counts, unless that is
-    as much again.
-    """
-    lack, index = _lack(points, surface.points)
-    lack = lack * surface.certain
-    if float((lack > 0).float().mean()) > partial:
-        view = seen_from(points)[0]
-        spacing = point_spacing(points)
-        faced = in_front(surface.points, view, _PIXEL * spacing, _BEHIND * spacing)
-        faced &= (surface.normals @ view).abs() > _FACING
-        lack = lack * faced
-        if float((lack > 0).sum() / faced.sum().clamp_min(1)) > partial:
-            return torch.zeros(len(points))
-    return torch.zeros(len(points)).scatter_reduce(0, index, lack, "amax")

@@ -23,12 +23,8 @@ POINTS: Final = "reference points"
 # All ours; lengths are shares of the nominal's size.
 SAMPLE, POSED, JUDGED = 12_000, 2_500, 40_000  # points of a scan that are fitted, that the pose is sought with, and of
 # the nominal that it is sought on
-STEPS, TRIED, LAST, STILL = (
-    40,
-    10,
-    6,
-    3e-7,
-)  # of ICP at most, where a scan lies already, on all points; its least motion
+STEPS, TRIED, LAST = 40, 10, 6  # of ICP at most, where a scan lies already, and on all points
+STILL = 3e-7  # its least motion
 DAMPED, LARGEST_STEP = 1e-5, 0.05  # share of the normal matrix's trace; radians, and shares of the size, in one step
 ROBUST = 3.0  # standard deviations, told by the median, that halve a weight and more
 LIES = 4.0, 0.001, 0.01  # of them, within which a point lies on the nominal; but at least, and at most

@@ -20,11 +20,7 @@ ROUNDED = 2e-6  # share of the size that a closest point may be off by along its
 CORNER = 1e-6  # barycentric coordinate under which a closest point lies on an edge
 ANGULAR = 0.12  # radians between facets of one curved face: `io.cad` asks for 0.1
 CURVED = (".step", ".stp", ".iges", ".igs")
-_SIDES = (
-    (0, 1),
-    (1, 2),
-    (2, 0),
-)  # edges of a face, and where they stand in tables of features: 1, 2, 3; corners: 4 … 6
+_SIDES = (0, 1), (1, 2), (2, 0)  # edges of a face; they stand at 1 … 3 in tables of features, corners at 4 … 6
 
 
 class Closest(NamedTuple):

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from ..results.calibration import Calibration
 from ..results.detection import Detection
 from ..results.detector import AnomalyDetector
-from ..results.inspection import Inspection, signed
+from ..results.inspection import Inspection, limits, signed
 from ..text import rounded
 
 Fact = tuple[str, str]
@@ -62,12 +62,6 @@ def statistics(found: Inspection) -> list[Fact]:
         ("Nominal seen", share(found.coverage)),
     ]
     return [*rows, ("Nominal missing", f"{rounded(found.missing)}{square}")] if found.missing else rows
-
-
-def limits(tolerance: tuple[float, float]) -> str:
-    """A tolerance: "±0.2", or "−0.1 … +0.2"."""
-    low, high = tolerance
-    return f"±{rounded(high)}" if low == -high else f"{signed(low)} … {signed(high)}"
 
 
 def _alignment(found: Inspection) -> str:

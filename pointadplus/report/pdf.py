@@ -18,12 +18,12 @@ from ..errors import ConfigError
 from ..io.atomic import write_whole
 from ..results.detection import Detection
 from ..results.detector import AnomalyDetector
-from ..results.inspection import signed
+from ..results.inspection import limits, signed
 from ..results.plot import need_matplotlib
 from ..results.regions import Region
 from ..text import file_name, plain_text, rounded
 from ..zero_shot.words import named_regions
-from .facts import facts, limits, statistics, verdict
+from .facts import facts, statistics, verdict
 from .inspected import Scale, extremes, section
 from .pdf_charts import SOFT, deviation_scale, score_scale, section_chart
 from .pdf_views import LISTED, colors_of, number_regions, sides

@@ -14,11 +14,11 @@ from torch import Tensor
 from ..geometry.sampling import select_points
 from ..results.detection import Detection
 from ..results.detector import AnomalyDetector
-from ..results.inspection import Inspection
+from ..results.inspection import Inspection, limits
 from ..results.palette import limit_colors, score_colors
 from ..results.regions import Region
 from ..results.snapshot import Snapshot, best_view
-from .facts import facts, limits, statistics, verdict
+from .facts import facts, statistics, verdict
 from .inspected import BINS, Scale, extremes, section
 
 _LEVELS = 256  # a score is stored as floor(256·s), so that "s ≥ k/256" is exact after storing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -85,15 +85,19 @@ def in_words(found: Mapping[str, Any]) -> str:
     unit = "" if found["unit"] is None else f" {found['unit']}"
     told = [f"largest {signed(found['largest'])}{unit}, {signed(found['smallest'])}{unit}"]
     if found["tolerance"] is not None:
-        low, high = found["tolerance"]
-        limits = f"±{rounded(high)}" if low == -high else f"{signed(low)} … {signed(high)}"
-        told.append(f"{100 * found['within']:.1f} % within {limits}{unit}")
+        told.append(f"{100 * found['within']:.1f} % within {limits(found['tolerance'])}{unit}")
     else:
         told.append(f"{100 * found['significant']:.1f} % off by more than noise")
     how = {"none": "not aligned"}.get(found["alignment"], f"aligned by {found['alignment']}")
     rest = "" if found["residual"] is None else f", residual {rounded(round(found['residual'], 9))}{unit}"
     missing = f"; {rounded(found['missing'])}{unit and unit + '²'} missing" if found["missing"] else ""
     return f"{'; '.join(told)}; {how}{rest}{missing}"
+
+
+def limits(tolerance: Sequence[float]) -> str:
+    """A tolerance for people to read: "±0.2", or "−0.1 … +0.2"."""
+    low, high = tolerance
+    return f"±{rounded(high)}" if low == -high else f"{signed(low)} … {signed(high)}"
 
 
 def signed(value: float) -> str:

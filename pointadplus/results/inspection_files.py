@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
-from .region_files import inert
+from .region_files import inert, open_table
 
 _FOUND = (
     "nominal", "unit", "alignment", "residual", "rests_on", "coverage", "measured", "mean", "rms", "low", "high",
@@ -31,14 +29,7 @@ def inspection_table(path: Path) -> Iterator[Callable[[str, Mapping[str, Any]], 
     Raises:
         ConfigError: the file cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w", encoding="utf-8", errors="replace", newline="")
-    except OSError as error:
-        raise ConfigError("the file cannot be written", where=path, found=error.strerror or error) from error
-    with file:
-        table = csv.writer(file)
-        table.writerow(COLUMNS)
+    with open_table(path, COLUMNS) as (table, flush):
 
         def write(name: str, record: Mapping[str, Any]) -> None:
             found = record.get("inspection") or {}
@@ -50,6 +41,6 @@ def inspection_table(path: Path) -> Iterator[Callable[[str, Mapping[str, Any]], 
             numbers = (inert(value) if isinstance(value, str) else value for value in map(found.get, _FOUND))
             first = (inert(name), verdict, record.get("object_score"), *numbers, low, high)
             table.writerow((*first, len(record.get("regions", ())), *volumes, inert(notes)))
-            file.flush()
+            flush()
 
         yield write

@@ -30,6 +30,24 @@ PLAIN = 0.72  # grey, where there is no region
 
 
 @contextmanager
+def open_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[Any, Callable[[], None]]]:
+    """A CSV writer that has written its header, and what puts its rows on disk.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w", encoding="utf-8", errors="replace", newline="")
+    except OSError as error:
+        raise ConfigError("the file cannot be written", where=path, found=error.strerror or error) from error
+    with file:
+        table = csv.writer(file)
+        table.writerow(columns)
+        yield table, file.flush
+
+
+@contextmanager
 def region_table(
     path: Path, *, inspected: bool = False
 ) -> Iterator[Callable[[str, Iterable[Mapping[str, Any]], str | None], None]]:
@@ -45,14 +63,7 @@ def region_table(
     Raises:
         ConfigError: the file cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w", encoding="utf-8", errors="replace", newline="")
-    except OSError as error:
-        raise ConfigError("the file cannot be written", where=path, found=error.strerror or error) from error
-    with file:
-        table = csv.writer(file)
-        table.writerow((*COLUMNS, *DEVIATIONS) if inspected else COLUMNS)
+    with open_table(path, (*COLUMNS, *DEVIATIONS) if inspected else COLUMNS) as (table, flush):
 
         def write(name: str, regions: Iterable[Mapping[str, Any]], unit: str | None = None) -> None:
             for region in regions:
@@ -63,7 +74,7 @@ def region_table(
                 off = region.get("deviation") or {}
                 volumes = (off.get(name) for name in ("largest", "mean", "excess", "lack")) if inspected else ()
                 table.writerow((*first, *vectors, *scores, word, region["word_share"], unit, *volumes))
-            file.flush()
+            flush()
 
         yield write
 

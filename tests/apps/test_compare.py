@@ -25,7 +25,7 @@ pytest.importorskip("open3d")
 
 from pointadplus.apps import cli
 from pointadplus.apps.batch import JOURNAL
-from pointadplus.apps.cli.compare import Against, read_pairs
+from pointadplus.apps.cli.against import Against, read_pairs
 from pointadplus.apps.serve import create_app
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import ConfigError

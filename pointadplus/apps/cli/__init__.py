@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import ConfigError
+from .against import Against, Align, Normals, On, Tolerance
 from .calibrate import calibrate_on
-from .compare import Against, Align, Normals, On, Tolerance
+from .compare import comparing
 from .datasets import datasets
 from .demo import write_pair
 from .evaluate import EvaluateOptions, evaluate_on
@@ -42,7 +43,8 @@ from .options import (
 )
 from .output import check_outputs, check_pdf, refuse_overwriting, reported_errors
 from .regions import RegionOptions, split_words
-from .score import FileOptions, score_files
+from .render import drawing
+from .score import FileOptions, end_with, score_files
 from .serve import Host, MaxBytes, MaxPoints, Port, Queue, ServeConfig, Timeout, serve_with
 from .verbosity import command
 from .weights import weights as weights_commands
@@ -57,6 +59,8 @@ app = typer.Typer(
     no_args_is_help=True, context_settings=HELP, help="Find and locate anomalies in point clouds and meshes."
 )
 app.add_typer(learning)
+app.add_typer(comparing)
+app.add_typer(drawing)
 app.add_typer(datasets, name="datasets")
 app.add_typer(weights_commands, name="weights")
 
@@ -135,79 +139,12 @@ def score(
         with reported_errors():
             good = score_folder(load, files[0], out, wanted, options)
         raise typer.Exit(0 if good else 1)
-    for folder, option in ((points, "--points"), (regions_ply, "--regions-ply")):
-        if folder is not None:
-            refuse_overwriting(files, folder, option)
+    refuse_overwriting(files, {"--points": points, "--regions-ply": regions_ply})
     with reported_errors():
         told = {"columns": split_columns(columns), "camera": split_camera(camera), "depth_scale": depth_scale}
         check_outputs(files=[out, report, pdf, regions_csv], folders=[points, regions_ply])
         outcomes = score_files(load(), files, wanted, FileOptions(out, points, report, profile, told, pdf=pdf))
-    if outcomes["failed"]:
-        raise typer.Exit(1)
-    if exit_code and (outcomes["anomalous"] or outcomes["not measurable"]):
-        raise typer.Exit(3 if outcomes["anomalous"] else 4)
-
-
-@command(app)
-def compare(
-    files: Files,
-    nominal: Annotated[Path, typer.Option(help="STEP, IGES, STL, OBJ, PLY, 3MF, GLB, ...", rich_help_panel="Nominal")],
-    tolerance: Tolerance = None,
-    align: Align = "best-fit",
-    on: On = None,
-    normals: Normals = None,
-    out: Annotated[
-        Path | None, result(help="Write one JSON line a file, as it is compared; of a folder: the folder for them.")
-    ] = None,
-    table: Annotated[Path | None, result("--csv", help="Write a table of what was found, a row a file.")] = None,
-    points: Annotated[Path | None, result(help="Write each cloud with its deviations as PLY here.")] = None,
-    report: Annotated[Path | None, result(help="Write an HTML report; of a folder, of its 20 highest.")] = None,
-    pdf: Annotated[Path | None, result(help="Write the report as PDF, a page a scan; needs the extra `plot`.")] = None,
-    exit_code: Annotated[
-        bool, result("--exit-code", help="Exit with 3 if a file is out of tolerance, else with 4 if not measurable.")
-    ] = False,
-    ground: Ground = "keep",
-    unit: Unit = None,
-    regions_csv: Annotated[Path | None, of_regions(help="Write a table of the regions, a row each.")] = None,
-    regions_ply: Annotated[Path | None, of_regions(help="Write each cloud, painted by region, as PLY here.")] = None,
-    threshold: Threshold = None,
-    watch: Annotated[bool, of_folders("--watch", help="Go on with what comes into the folder.")] = False,
-    settle: Annotated[float, of_folders(help="Seconds that a file must stay as it is, to be watched.")] = 2.0,
-    verify: Annotated[bool, of_folders("--verify", help="Compare contents, not times.")] = False,
-    retry: Annotated[bool, of_folders("--retry", help="Compare again what failed before.")] = False,
-    engine: EngineName = "local",
-    workers: Workers = None,
-) -> None:
-    """Compare scans with a nominal, one line each: verdict, file, largest deviations, shares and alignment.
-
-    Exit code 1 if any failed; the others are compared still. A region starts where the tolerance ends or, without one,
-    at two and a half levels of detection.
-
-    Of a folder, what has a record in OUT/journal.jsonl already is not compared again: a run that was killed goes on.
-    """
-    load = Against(nominal, tolerance, align, on, tuple(normals or ()), {"ground": ground, "unit": unit})
-    wanted = RegionOptions(True, regions_csv, regions_ply, threshold, inspected=True)
-    options = FolderOptions(watch, settle, verify, retry, engine, workers, report, table, pdf)
-    with reported_errors():
-        options.check(files, out)
-        check_pdf(pdf)
-    if watch or any(file.is_dir() for file in files):
-        if len(files) != 1 or out is None or points or exit_code:
-            typer.echo("error: a folder is compared alone, into --out, without --points and --exit-code", err=True)
-            raise typer.Exit(2)
-        with reported_errors():
-            good = score_folder(load, files[0], out, wanted, options)
-        raise typer.Exit(0 if good else 1)
-    for folder, option in ((points, "--points"), (regions_ply, "--regions-ply")):
-        if folder is not None:
-            refuse_overwriting(files, folder, option)
-    with reported_errors():
-        check_outputs(files=[out, table, report, pdf, regions_csv], folders=[points, regions_ply])
-        outcomes = score_files(load(), files, wanted, FileOptions(out, points, report, table=table, pdf=pdf))
-    if outcomes["failed"]:
-        raise typer.Exit(1)
-    if exit_code and (outcomes["out of tolerance"] or outcomes["not measurable"]):
-        raise typer.Exit(3 if outcomes["out of tolerance"] else 4)
+    end_with(outcomes, "anomalous" if exit_code else None)
 
 
 @command(app)
@@ -282,26 +219,6 @@ def calibrate(
         load = partial(_calibrated, weights, None, {"ground": ground, "parts": parts, "unit": unit}, resolution)
         good = calibrate_on(load, normals, out, false_alarm_rate)
     raise typer.Exit(0 if good else 1)
-
-
-@command(app)
-def render(
-    file: Annotated[Path, typer.Argument(help="A cloud or a mesh.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="The picture to write, .png or .jpg.")] = Path("views.png"),
-    views: Annotated[str, typer.Option(help="pointad9, cpmf27, faces6, or sphere12 and the like.")] = "pointad9",
-    size: Annotated[int, typer.Option(help="Side of a view in pixels.")] = 336,
-    mesh: Annotated[bool, typer.Option("--mesh", help="Draw a mesh's triangles, not points sampled on it.")] = False,
-    supersample: Annotated[int, typer.Option(help="Render that many times larger, for smooth edges.")] = 1,
-) -> None:
-    """Draw a contact sheet: a column a view; shading, depth and normals."""
-    from ...io import read_cloud, read_mesh
-    from ...render import RenderConfig, save_contact_sheet
-
-    with reported_errors():
-        check_outputs(files=[out])
-        config = RenderConfig(views=views, image_size=size, supersample=supersample)
-        save_contact_sheet(read_mesh(file) if mesh else read_cloud(file), out, config)
-    typer.echo(out)
 
 
 @command(app)

@@ -2,139 +2,74 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ...errors import ConfigError
+from .against import Against, Align, Normals, On, Tolerance
+from .folders import FolderOptions, score_folder
+from .options import EngineName, Files, Ground, Threshold, Unit, Workers, of_folders, of_regions, result
+from .output import check_outputs, check_pdf, refuse_overwriting, reported_errors
+from .regions import RegionOptions
+from .score import FileOptions, end_with, score_files
+from .verbosity import command
 
-if TYPE_CHECKING:
-    from ...results.detector import AnomalyDetector
-
-Tolerance = Annotated[
-    str | None,
-    typer.Option(help="Good deviations: 0.2, or -0.1,0.2; in the nominal's unit.", rich_help_panel="Nominal"),
-]
-Align = Annotated[
-    str,
-    typer.Option(
-        help="best-fit; none; or a CSV of reference points, a row each: x,y,z of the nominal, x,y,z of the scan.",
-        rich_help_panel="Nominal",
-    ),
-]
-On = Annotated[
-    str | None,
-    typer.Option(
-        help="Box of the nominal that the best fit is of: x,y,z,x,y,z of two opposite corners.",
-        rich_help_panel="Nominal",
-    ),
-]
-Normals = Annotated[
-    list[Path] | None,
-    typer.Option(
-        help="Normal scans, or a folder of them, that tell what the process usually leaves; repeatable.",
-        rich_help_panel="Nominal",
-    ),
-]
+comparing = typer.Typer()
 
 
-@dataclass(frozen=True)
-class Against:
-    """What scans are compared with, as the command line has it; see `baselines.SurfaceDeviation.fit`.
+@command(comparing)
+def compare(
+    files: Files,
+    nominal: Annotated[Path, typer.Option(help="STEP, IGES, STL, OBJ, PLY, 3MF, GLB, ...", rich_help_panel="Nominal")],
+    tolerance: Tolerance = None,
+    align: Align = "best-fit",
+    on: On = None,
+    normals: Normals = None,
+    out: Annotated[
+        Path | None, result(help="Write one JSON line a file, as it is compared; of a folder: the folder for them.")
+    ] = None,
+    table: Annotated[Path | None, result("--csv", help="Write a table of what was found, a row a file.")] = None,
+    points: Annotated[Path | None, result(help="Write each cloud with its deviations as PLY here.")] = None,
+    report: Annotated[Path | None, result(help="Write an HTML report; of a folder, of its 20 highest.")] = None,
+    pdf: Annotated[Path | None, result(help="Write the report as PDF, a page a scan; needs the extra `plot`.")] = None,
+    exit_code: Annotated[
+        bool, result("--exit-code", help="Exit with 3 if a file is out of tolerance, else with 4 if not measurable.")
+    ] = False,
+    ground: Ground = "keep",
+    unit: Unit = None,
+    regions_csv: Annotated[Path | None, of_regions(help="Write a table of the regions, a row each.")] = None,
+    regions_ply: Annotated[Path | None, of_regions(help="Write each cloud, painted by region, as PLY here.")] = None,
+    threshold: Threshold = None,
+    watch: Annotated[bool, of_folders("--watch", help="Go on with what comes into the folder.")] = False,
+    settle: Annotated[float, of_folders(help="Seconds that a file must stay as it is, to be watched.")] = 2.0,
+    verify: Annotated[bool, of_folders("--verify", help="Compare contents, not times.")] = False,
+    retry: Annotated[bool, of_folders("--retry", help="Compare again what failed before.")] = False,
+    engine: EngineName = "local",
+    workers: Workers = None,
+) -> None:
+    """Compare scans with a nominal, one line each: verdict, file, largest deviations, shares and alignment.
 
-    Attributes:
-        nominal: a file of triangles, STEP or IGES.
-        tolerance, align, on: text of the options.
-        normals: files and folders.
-        prepared: of `AnomalyDetector.prepare_scans`.
+    Exit code 1 if any failed; the others are compared still. A region starts where the tolerance ends or, without one,
+    at two and a half levels of detection.
+
+    Of a folder, what has a record in OUT/journal.jsonl already is not compared again: a run that was killed goes on.
     """
-
-    nominal: Path
-    tolerance: str | None
-    align: str
-    on: str | None
-    normals: tuple[Path, ...]
-    prepared: Mapping[str, Any]
-
-    def __call__(self) -> AnomalyDetector:
-        """The detector; pickled, it is made anew in each worker.
-
-        Raises:
-            ConfigError: an option that does not fit, or no such file.
-            CloudError: the nominal or a normal scan cannot be read.
-        """
-        from ...results.methods import method
-
-        tolerance = None if self.tolerance is None else split_numbers(self.tolerance, (1, 2), "--tolerance")
-        box = None if self.on is None else split_numbers(self.on, (6,), "--on")
-        detector: Any = method("surface-deviation")()
-        return detector.prepare_scans(**self.prepared).fit(
-            normal_files(list(self.normals)),
-            nominal=self.nominal,
-            align=self.align if self.align in ("best-fit", "none") else read_pairs(Path(self.align)),
-            on=None if box is None else (box[:3], box[3:]),
-            tolerance=tolerance[0] if tolerance is not None and len(tolerance) == 1 else tolerance,
-        )
-
-
-def normal_files(normals: list[Path]) -> list[Path]:
-    """The scans of files and folders.
-
-    Raises:
-        ConfigError: one of them is not there.
-    """
-    from ...io import READABLE
-    from ..batch.folder import scans_below
-
-    missing = [path for path in normals if not path.exists()]
-    if missing:
-        raise ConfigError("no such file or folder", where=missing[0], expected="normal scans, or a folder of them")
-    return [file for path in normals for file in (scans_below(path, READABLE)[0] if path.is_dir() else [path])]
-
-
-def split_numbers(text: str, counts: tuple[int, ...], option: str) -> tuple[float, ...]:
-    """The numbers between the commas of an option.
-
-    Raises:
-        ConfigError: another count of them, or no numbers.
-    """
-    try:
-        found = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        found = ()
-    if len(found) not in counts:
-        expected = f"{' or '.join(map(str, counts))} numbers, with commas between"
-        raise ConfigError("not numbers", where=option, expected=expected, found=text)
-    return found
-
-
-def read_pairs(path: Path) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
-    """Reference points of a CSV, a row of six numbers each; a header is passed over.
-
-    Raises:
-        ConfigError: no such file, or a row of something else.
-    """
-    try:
-        rows = [row for row in csv.reader(path.read_text(encoding="utf-8-sig").splitlines()) if row]
-    except (OSError, UnicodeDecodeError) as error:
-        expected = "best-fit, none or a CSV of reference points"
-        raise ConfigError("no alignment", where="--align", expected=expected, found=path) from error
-    if rows and not _is_number(rows[0][0]):
-        rows = rows[1:]
-    if not all(len(row) == 6 and all(map(_is_number, row)) for row in rows):
-        expected = "x,y,z of the nominal and x,y,z of the scan in each row"
-        raise ConfigError("not reference points", where=path, expected=expected, found="another row")
-    numbers = [tuple(float(part) for part in row) for row in rows]
-    return [(row[:3], row[3:]) for row in numbers]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    load = Against(nominal, tolerance, align, on, tuple(normals or ()), {"ground": ground, "unit": unit})
+    wanted = RegionOptions(True, regions_csv, regions_ply, threshold, inspected=True)
+    options = FolderOptions(watch, settle, verify, retry, engine, workers, report, table, pdf)
+    with reported_errors():
+        options.check(files, out)
+        check_pdf(pdf)
+    if watch or any(file.is_dir() for file in files):
+        if len(files) != 1 or out is None or points or exit_code:
+            typer.echo("error: a folder is compared alone, into --out, without --points and --exit-code", err=True)
+            raise typer.Exit(2)
+        with reported_errors():
+            good = score_folder(load, files[0], out, wanted, options)
+        raise typer.Exit(0 if good else 1)
+    refuse_overwriting(files, {"--points": points, "--regions-ply": regions_ply})
+    with reported_errors():
+        check_outputs(files=[out, table, report, pdf, regions_csv], folders=[points, regions_ply])
+        outcomes = score_files(load(), files, wanted, FileOptions(out, points, report, table=table, pdf=pdf))
+    end_with(outcomes, "out of tolerance" if exit_code else None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ...errors import ConfigError
-from .compare import normal_files
+from .against import normal_files
 from .output import check_outputs, printable, stage_bar
 
 if TYPE_CHECKING:

@@ -111,17 +111,21 @@ def write_text(path: Path, text: str) -> None:
         raise ConfigError("the file cannot be written", where=path, found=error.strerror or error) from error
 
 
-def refuse_overwriting(files: list[Path], folder: Path, option: str = "--points") -> None:
-    targets = [(folder / f"{file.stem}.ply").resolve() for file in files]
-    target, count = Counter(targets).most_common(1)[0]
-    if count > 1:
-        message = f"{option} would write {target.name} {count} times; score these files one folder at a time"
-    elif not {file.resolve() for file in files}.isdisjoint(targets):
-        message = f"{option} would overwrite a scan that is read; choose another folder"
-    else:
-        return
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(2)
+def refuse_overwriting(files: list[Path], folders: Mapping[str, Path | None]) -> None:
+    """End where a PLY of each file, in the folder of an option, would be written twice or over a scan."""
+    for option, folder in folders.items():
+        if folder is None:
+            continue
+        targets = [(folder / f"{file.stem}.ply").resolve() for file in files]
+        target, count = Counter(targets).most_common(1)[0]
+        if count > 1:
+            message = f"{option} would write {target.name} {count} times; score these files one folder at a time"
+        elif not {file.resolve() for file in files}.isdisjoint(targets):
+            message = f"{option} would overwrite a scan that is read; choose another folder"
+        else:
+            continue
+        typer.echo(f"error: {message}", err=True)
+        raise typer.Exit(2)
 
 
 def print_profile(spent: Mapping[str, float]) -> None:

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from ...results.record import json_record
 from .output import (
     UNDECIDED,
@@ -108,6 +110,15 @@ def score_files(
     if options.profile:
         print_profile(spent)
     return outcomes
+
+
+def end_with(outcomes: Counter[str], bad: str | None) -> None:
+    """End with exit code 1 if a file failed; else, unless `bad` is None, with 3 if one has that verdict, or with 4 if
+    one is not measurable."""
+    if outcomes["failed"]:
+        raise typer.Exit(1)
+    if bad is not None and (outcomes[bad] or outcomes["not measurable"]):
+        raise typer.Exit(3 if outcomes[bad] else 4)
 
 
 def _summed_up(detection: Detection, record: dict[str, Any], regions: RegionOptions) -> dict[str, Any]:
