@@ -52,7 +52,7 @@ def room(module: str) -> str:
 
 def test_the_graph_is_read_right() -> None:
     assert "pointadplus.errors" in GRAPH["pointadplus.cloud"]
-    assert "pointadplus.render" in GRAPH["pointadplus.apps.cli"]  # inside a function
+    assert "pointadplus.render" in GRAPH["pointadplus.apps.cli.render"]  # inside a function
     assert "pointadplus.results.detector" in GRAPH["pointadplus.apps.cli"]  # for type checkers alone
     assert "pointadplus.cloud" in GRAPH["pointadplus.render.renderer"]  # two dots
 
