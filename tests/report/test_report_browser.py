@@ -38,13 +38,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(found, tmp_path_factory.mktemp("report") / "report.html")
 
 
-@pytest.fixture(scope="module", params=["--enable-unsafe-swiftshader", "--disable-3d-apis"])
-def tab(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Browser]:
-    """With WebGL, and without."""
-    with Browser(tmp_path_factory.mktemp("profile"), request.param) as browser:
-        yield browser
-
-
 @pytest.fixture
 def opened(tab: Browser, page: Path) -> Iterator[Browser]:
     tab.errors.clear()
