@@ -89,13 +89,13 @@ class Reference:
         ordered = scan[canonical_order(scan)].double()
         middle = ordered.mean(0)
         points = ((ordered - middle) / self._unit).float()
-        even = points[even_order(points)[0]]
-        nodes, points = even[:JUDGED_BY].double(), points.double()
-        view = seen_from(even[: 4 * NODES])[0].double()
+        some = points[: SUPPORT * NODES]
+        nodes, points = some[even_order(some)[0][:JUDGED_BY]].double(), points.double()
+        view = seen_from(some)[0].double()
         rotations, translations = self._propose(nodes, view)
         some = nodes[:GLANCE]
         rotations, translations = self._coarse.refine(some, rotations, translations, *COARSE)
-        best = self._misfits(self._coarse, nodes, rotations, translations).argsort(stable=True)[:256]
+        best = self._coarse.misfits(nodes, rotations, translations, OFF).argsort(stable=True)[:256]
         best = best[distinct_motions(rotations[best], translations[best], DISTINCT[1], DISTINCT[2], DISTINCT[0])]
         place = torch.eye(3, dtype=torch.float64), (middle - self._middle) / self._unit  # a scan that is in its place
         rotations = torch.cat([rotations[best], place[0][None]])
@@ -124,35 +124,22 @@ class Reference:
         rotations = torch.cat([seen, whole])
         centres = torch.cat([self._centres.repeat_interleave(SPINS, 0), self._nodes.mean(0).expand(len(whole), 3)])
         translations = centres - rotations @ middle
-        best = self._glance(some, rotations, translations).argsort(stable=True)[: 4 * PROPOSED]
+        best = self._coarse.glances(some, rotations, translations, CUT).argsort(stable=True)[: 4 * PROPOSED]
         best = best[distinct_motions(rotations[best], translations[best], APART, SHIFT, PROPOSED)]
         rotations, translations = rotations[best], translations[best]
         steps = torch.tensor([-NUDGE, 0.0, NUDGE], dtype=torch.float64)
         shifts = torch.cartesian_prod(steps, steps, steps)
         nudged = rotations[:NUDGED].repeat_interleave(len(shifts), 0)
         places = (translations[:NUDGED, None] + shifts).flatten(0, 1)
-        nearest = self._glance(some, nudged, places).view(-1, len(shifts)).argsort(dim=1, stable=True)[:, :KEPT]
+        nearest = self._coarse.glances(some, nudged, places, CUT).view(-1, len(shifts)).argsort(dim=1, stable=True)[:, :KEPT]
         rows = (torch.arange(len(nearest))[:, None] * len(shifts) + nearest).flatten()
         return torch.cat([nudged[rows], rotations[NUDGED:]]), torch.cat([places[rows], translations[NUDGED:]])
-
-    def _glance(self, points: Tensor, rotations: Tensor, translations: Tensor) -> Float[Tensor, "h"]:
-        """Mean distance from moved points to the reference, to about a cell, each counted up to `CUT`."""
-        return torch.cat(
-            [
-                self._coarse.cell_distances(points @ rotation.mT + translation[:, None]).clamp_max(CUT).mean(1)
-                for rotation, translation in zip(rotations.split(256), translations.split(256), strict=True)
-            ]
-        )
-
-    def _misfits(self, surface: Surface, points: Tensor, rotations: Tensor, translations: Tensor) -> Float[Tensor, "h"]:
-        """Mean distance from moved points to a surface, each counted up to `OFF`."""
-        return surface.distances(points @ rotations.mT + translations[:, None]).clamp_max(OFF).mean(1)
 
     def _refined(self, points: Tensor, rotations: Tensor, translations: Tensor, how: _Round) -> tuple[Tensor, Tensor]:
         """ICP from each pose, and the poses that then lie nearest, the nearest first."""
         some = points[: how.points]
         rotations, translations = self._surface.refine(some, rotations, translations, how.steps, how.start, how.end)
-        best = self._misfits(self._surface, some, rotations, translations).argsort(stable=True)[: how.kept]
+        best = self._surface.misfits(some, rotations, translations, OFF).argsort(stable=True)[: how.kept]
         return rotations[best], translations[best]
 
     def _turned(
@@ -167,7 +154,8 @@ class Reference:
         turns = rotation_from_axis_angle((angles[:, None, None] * axes).flatten(0, 1))
         turned = (turns[:, None] @ rotations).flatten(0, 1)
         moved = (turns @ (translations - middle).T).mT.flatten(0, 1) + middle
-        best = self._misfits(self._coarse, points, turned, moved).argsort(stable=True)[: TURNED.kept]
+        near = self._coarse.glances(points, turned, moved, OFF).argsort(stable=True)[: 8 * TURNED.kept]
+        best = near[self._coarse.misfits(points, turned[near], moved[near], OFF).argsort(stable=True)[: TURNED.kept]]
         along = torch.cat([axes, (rotations[0] @ view)[None]])
         shifts = torch.cat([along, -along]) * self._thickness
         return (

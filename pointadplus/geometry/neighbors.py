@@ -1,12 +1,11 @@
-"""Neighbour search and interpolation between point sets, exact and deterministic, through SciPy's k-d tree."""
+"""Neighbour search and interpolation between point sets, exact and deterministic, through small_gicp's k-d tree."""
 
 from __future__ import annotations
 
-from typing import Any
-
+import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.spatial import KDTree
+from small_gicp import KdTree
 from torch import Tensor
 
 
@@ -18,28 +17,31 @@ class Neighbors:
     """
 
     def __init__(self, support: Float[Tensor, "s 3"]) -> None:
-        # Split at midpoints, not medians: built in half the time, and searched as fast.
-        self._tree = KDTree(support.detach().cpu().numpy(), balanced_tree=False, compact_nodes=False)
-        self._kind = support.dtype, support.device
+        self._kind, self._count = (support.dtype, support.device), len(support)
+        self._tree = KdTree(_doubles(support), num_threads=torch.get_num_threads())
 
-    def nearest(self, queries: Float[Tensor, "q 3"], k: int) -> tuple[Float[Tensor, "q k"], Int[Tensor, "q k"]]:
+    def nearest(self, queries: Float[Tensor, "*q 3"], k: int) -> tuple[Float[Tensor, "*q k"], Int[Tensor, "*q k"]]:
         """The k nearest points of each query, nearest first; a query that is one of the points finds itself.
 
         When there are fewer than k points, the last neighbour is repeated.
 
         Returns:
-            distances (Q, k) float32 in the unit of the points, indices (Q, k) int64.
+            distances (…, k) in the unit and the type of the points, indices (…, k) int64.
         """
-        found = min(k, self._tree.n)
-        ranks: Any = range(1, found + 1)  # SciPy's stubs know k as an int; a sequence keeps the axis where k = 1
-        distance, index = self._tree.query(queries.detach().cpu().numpy(), k=ranks, workers=-1)
+        found = min(k, self._count)
+        index, square = self._tree.batch_knn_search(_doubles(queries), found, num_threads=torch.get_num_threads())
         dtype, device = self._kind
-        distances, indices = torch.from_numpy(distance).to(dtype).to(device), torch.from_numpy(index).to(device)
+        distances = torch.from_numpy(np.sqrt(square, out=square)).to(dtype).to(device)
+        indices = torch.from_numpy(index.view(np.int64)).to(device)
         if found < k:
             pad = (-1, k - found)
             distances = torch.cat([distances, distances[:, -1:].expand(pad)], 1)
             indices = torch.cat([indices, indices[:, -1:].expand(pad)], 1)
-        return distances, indices
+        return distances.view(*queries.shape[:-1], k), indices.view(*queries.shape[:-1], k)
+
+
+def _doubles(points: Tensor) -> np.ndarray:
+    return points.detach().reshape(-1, 3).cpu().double().numpy()
 
 
 def knn(

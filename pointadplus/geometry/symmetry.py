@@ -108,13 +108,7 @@ def _propose(surface: Surface) -> tuple[Tensor, Tensor]:
     translations = middle - rotations @ middle
     coarse = CoarseSurface(surface, GRID, 2 * CUT)
     some = surface.points[:JUDGED_BY]
-    misfits = torch.cat(
-        [
-            coarse.cell_distances(some @ r.mT + t[:, None]).clamp_max(CUT).mean(1)
-            for r, t in zip(rotations.split(256), translations.split(256), strict=True)
-        ]
-    )
-    best = misfits.argsort(stable=True)[:PROPOSED]
+    best = coarse.glances(some, rotations, translations, CUT).argsort(stable=True)[:PROPOSED]
     return rotations[best], translations[best]
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.spatial import KDTree
 from torch import Tensor
 
 from .descriptors import COLUMNS, HISTOGRAM_SCALES, Descriptors
-from .neighbors import knn
+from .neighbors import Neighbors
 from .symmetry import Symmetries
 
 NEAR = 16  # nodes over which heights and gaps are averaged; their wide mean is the mean of such means
@@ -69,9 +66,9 @@ def describe_symmetry(
     heights, planes, gaps = (part.float() for part in symmetries.surface.offsets(moved))
     gaps = gaps.clamp_max(FARTHEST)
     valid = (moved - nodes).square().sum(-1) > OWN**2
-    near = knn(nodes, nodes, NEAR)[1]
-    tree = KDTree(nodes.numpy(), balanced_tree=False, compact_nodes=False)
-    counterparts = _nearest(tree, moved)
+    tree = Neighbors(nodes)
+    near = tree.nearest(nodes, NEAR)[1]
+    counterparts = tree.nearest(moved, COUNTERPARTS)[1]
     turned = descriptors.normals.double() @ symmetries.rotations.mT
     facing = (turned @ descriptors.view.double()).float()
     covered = valid & (gaps < COVERED)
@@ -81,7 +78,7 @@ def describe_symmetry(
     wide = _mean(signed, near)
     sizes = _mean(heights.abs(), near)
     gaps = _mean(gaps * valid, near) * HUNDREDTHS
-    missing = _mean(gaps, near)[_rows(counterparts), _nearest(tree, symmetries.move_back(nodes))].mean(-1)
+    missing = _mean(gaps, near)[_rows(counterparts), tree.nearest(symmetries.move_back(nodes), COUNTERPARTS)[1]].mean(-1)
     measured = [
         *_picks(sizes, valid),
         *_picks(_mean(sizes, near), valid),
@@ -105,14 +102,6 @@ def describe_symmetry(
         torch.stack([*_first((facing,), valid), torch.where(valid, facing, -1.0).amax(0)], 1),
     ]
     return torch.cat(columns, 1)
-
-
-def _nearest(tree: KDTree, places: Float[Tensor, "k m 3"]) -> Int[Tensor, "k m c"]:
-    """The nodes nearest to places."""
-    count = min(COUNTERPARTS, tree.n)
-    ranks: Any = range(1, count + 1)  # SciPy's stubs know k as an int; a sequence keeps the axis where k = 1
-    index = torch.from_numpy(tree.query(places.numpy(), k=ranks, workers=-1)[1])
-    return torch.cat([index, index[..., -1:].expand(*index.shape[:-1], COUNTERPARTS - count)], -1)
 
 
 def _rows(index: Int[Tensor, "k m c"]) -> Int[Tensor, "k 1 1"]:
