@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from pointadplus.geometry.descriptors import seen_from
 from pointadplus.geometry.exposure import AROUND, border_nodes, in_front
-from pointadplus.geometry.neighbors import knn
+from pointadplus.geometry.neighbors import Neighbors
 from pointadplus.geometry.spacing import point_spacing
 
 # All ours.
@@ -20,7 +21,8 @@ _FACING = 0.7  # cosine to the view from which on surface must be seen, if it is
 _PIXEL, _BEHIND = 4.0, 5.0  # side of a pixel, and depth under the foremost of it, in spacings
 
 
-class NormalSurface(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class NormalSurface:
     """What normal scans say of a surface.
 
     Attributes:
@@ -36,6 +38,11 @@ class NormalSurface(NamedTuple):
     rim: Bool[Tensor, "n"]
     certain: Bool[Tensor, "n"]
 
+    @cached_property
+    def index(self) -> Neighbors:
+        """Of its points."""
+        return Neighbors(self.points)
+
 
 class NormalScans:
     """The surfaces of normal scans, and what each of them has of the others'.
@@ -47,9 +54,9 @@ class NormalScans:
     def __init__(self, scans: Sequence[tuple[Tensor, Tensor]]) -> None:
         self._points, self._normals = (torch.cat(parts) for parts in zip(*scans, strict=True))
         self._scan = torch.cat([torch.full((len(points),), number) for number, (points, _) in enumerate(scans)])
-        near = knn(self._points, self._points, AROUND + 1)[1]
+        near = Neighbors(self._points).nearest(self._points, AROUND + 1)[1]
         self._rim = border_nodes(self._points, self._normals, near)[near].any(1)
-        self._has = torch.stack([_lack(points, self._points)[0] == 0 for points, _ in scans])
+        self._has = torch.stack([_lack(Neighbors(points), self._points)[0] == 0 for points, _ in scans])
 
     def surface(self, without: int = -1) -> NormalSurface:
         """Of all scans, or of all but one."""
@@ -59,26 +66,26 @@ class NormalScans:
         return NormalSurface(points, self._normals[rows], point_spacing(points), self._rim[rows], certain)
 
 
-def _lack(scan: Tensor, surface: Tensor) -> tuple[Float[Tensor, "n"], Int[Tensor, "n"]]:
+def _lack(scan: Neighbors, surface: Tensor) -> tuple[Float[Tensor, "n"], Int[Tensor, "n"]]:
     """By how much points of a surface are farther from a scan than its grain explains, and its nearest points."""
-    distance, index = knn(scan, surface, 1)
+    distance, index = scan.nearest(surface, 1)
     return (distance[:, 0] - _LACK * point_spacing(scan)).clamp_min(0), index[:, 0]
 
 
-def missing(points: Tensor, surface: NormalSurface, partial: float) -> Float[Tensor, "n"]:
+def missing(scan: Neighbors, surface: NormalSurface, partial: float) -> Float[Tensor, "n"]:
     """How far normal surface that a scan lacks reaches from the scan's points that are nearest to it. (N,).
 
     If the scan lacks more than the share `partial`, it is of one side: then what faced its eyes counts, unless that is
     as much again.
     """
-    lack, index = _lack(points, surface.points)
+    lack, index = _lack(scan, surface.points)
     lack = lack * surface.certain
     if float((lack > 0).float().mean()) > partial:
-        view = seen_from(points)[0]
-        spacing = point_spacing(points)
+        view = seen_from(scan.points)[0]
+        spacing = point_spacing(scan)
         faced = in_front(surface.points, view, _PIXEL * spacing, _BEHIND * spacing)
         faced &= (surface.normals @ view).abs() > _FACING
         lack = lack * faced
         if float((lack > 0).sum() / faced.sum().clamp_min(1)) > partial:
-            return torch.zeros(len(points))
-    return torch.zeros(len(points)).scatter_reduce(0, index, lack, "amax")
+            return torch.zeros(len(scan.points))
+    return torch.zeros(len(scan.points)).scatter_reduce(0, index, lack, "amax")

@@ -18,7 +18,7 @@ from pointadplus.cloud import PointCloud
 from pointadplus.config import Config, from_table, within
 from pointadplus.errors import ConfigError, WeightsError
 from pointadplus.geometry.alignment import Reference
-from pointadplus.geometry.neighbors import interpolate, knn
+from pointadplus.geometry.neighbors import Neighbors, interpolate
 from pointadplus.geometry.normals import estimate_normals
 from pointadplus.geometry.sampling import canonical_order
 from pointadplus.io.tensors import check_finite, read_safetensors, write_tensors
@@ -54,8 +54,8 @@ class DeviationConfig(Config):
         surface: those of a normal scan that make the surface.
         planes: nearest points of the normal surface whose tangent planes a point is measured from, by the median.
         averaged: points over which deviations are averaged, the point itself included; what stands alone, as pixels
-            do that mix two depths, counts less. Of more points than `surface` they are averaged over as many times
-            more, too, and the geometric mean of both is taken: the fine stands out in the one, the faint in the other.
+            do that mix two depths, counts less. Of more points than `surface` they are averaged once more, too, and the
+            geometric mean of both is taken: the fine stands out in the one, the faint in the other.
         normal_neighbors: points that a normal is fitted to.
         missing: surface of all normal scans that a scan lacks counts at its rim: holes, and pieces broken off.
         partial: share of that surface from which on a scan is of one side, and only what faced its eyes can be missing;
@@ -162,14 +162,14 @@ class SurfaceDeviation(AnomalyDetector):
             parts = [(points[half::2], facing[half::2]) for half in (0, 1)]
             known = NormalScans(parts)
         found = [
-            self._deviations(points, known.surface(without=number))[0]
+            self._deviations(Neighbors(points), known.surface(without=number))[0]
             for number, points in enumerate(tracked(scans, "comparing", progress))
         ]
-        at, deviations = torch.cat(scans), torch.cat(found)
-        places = max(_PLACES, _PLACES * len(at) // sum(len(points) for points, _ in parts))
-        usual = deviations[knn(at, self._surface.points, places)[1]].mean(1)
+        some = torch.cat([each[: len(points)] for each, (points, _) in zip(found, parts, strict=True)])
+        at = Neighbors(torch.cat([points for points, _ in parts]))
+        usual = some[at.nearest(self._surface.points, _PLACES)[1]].mean(1)
         self._usual = usual + _FLOOR * usual.median().clamp_min(1e-30)
-        relative = deviations / self._usual[knn(self._surface.points, at, 1)[1][:, 0]]
+        relative = torch.cat(found) / self._usual[self._surface.index.nearest(torch.cat(scans), 1)[1][:, 0]]
         self._scale = float(relative.kthvalue(math.ceil(_CALM * len(relative))).values)
         return self
 
@@ -199,18 +199,22 @@ class SurfaceDeviation(AnomalyDetector):
         surface = self._fitted("score")
         watch = Stopwatch()
         with watch.stage("align"):
-            seen = self._size.seen(cloud, "SurfaceDeviation")
-            points = self._thinned(seen)
-            posed = self._posed(points)
+            points = self._size.seen(cloud, "SurfaceDeviation").about(self._offset)
+            order = canonical_order(points, self.config.seed)
+            posed = self._posed(points[order])
+            looked = Neighbors(posed[: self.config.points])
         with watch.stage("compare"):
-            deviations, nearest = self._deviations(posed, surface)
+            deviations, nearest = self._deviations(looked, surface)
             relative = deviations / self._usual[nearest]
             scores = relative / (relative + self._scale)
         with watch.stage("to points"):
-            both = interpolate(torch.stack([scores, deviations], 1), points, seen.about(self._offset))
-        point_scores, deviation = both[:, 0].clamp(0, 1), both[:, 1] * self._size.per(cloud)
-        shown = coverage(posed, surface.points[surface.certain])
-        fine = len(points) > self.config.surface and shown > _WHOLE
+            both = torch.stack([scores, deviations], 1)
+            if len(both) < len(posed):
+                both = torch.cat([both, interpolate(both, looked, posed[len(both) :])])
+            both = both[order.argsort()]
+            point_scores, deviation = both[:, 0].clamp(0, 1), both[:, 1] * self._size.per(cloud)
+        shown = coverage(looked.points, surface.points[surface.certain])
+        fine = len(looked.points) > self.config.surface and shown > _WHOLE
         total = float(top_mean(scores, self.config.top * (_FINE if fine else 1.0)).clamp(0, 1))
         notes, measurable = judge(cloud, shown)
         return Detection(
@@ -224,26 +228,28 @@ class SurfaceDeviation(AnomalyDetector):
 
     def _posed(self, points: Tensor) -> Tensor:
         assert self._reference is not None
-        return self._reference.align(points).apply(points)
+        return self._reference.align(points[: self.config.points]).apply(points)
 
-    def _deviations(self, points: Tensor, surface: NormalSurface) -> tuple[Float[Tensor, "n"], Tensor]:
+    def _deviations(self, scan: Neighbors, surface: NormalSurface) -> tuple[Float[Tensor, "n"], Tensor]:
         """(N,) averaged deviations from a surface, and the nearest of its points."""
-        distance, index = knn(surface.points, points, self.config.planes)
-        heights = ((points[:, None] - surface.points[index]) * surface.normals[index]).sum(2).abs()
+        distance, index = surface.index.nearest(scan.points, self.config.planes)
+        heights = ((scan.points[:, None] - surface.points[index]) * surface.normals[index]).sum(2).abs()
         gap = (distance[:, 0] - _GAP * surface.spacing).clamp_min(0)
         own = torch.maximum(heights.median(1).values, torch.where(surface.rim[index].any(1), 0.0, gap))
         if self.config.missing:
-            own = torch.maximum(own, missing(points, surface, self.config.partial))
-        return self._averaged(own, points), index[:, 0]
+            own = torch.maximum(own, missing(scan, surface, self.config.partial))
+        return self._averaged(own, scan), index[:, 0]
 
-    def _averaged(self, own: Tensor, points: Tensor) -> Float[Tensor, "n"]:
-        few = self.config.averaged
-        many = max(few, few * len(points) // self.config.surface)
-        away, near = knn(points, points, max(many, _CROWD + 1))
-        crowd = away[:, _CROWD]
+    def _averaged(self, own: Tensor, scan: Neighbors) -> Float[Tensor, "n"]:
+        away, near = scan.nearest(scan.points, max(self.config.averaged, _CROWD + 1))
+        crowd, near = away[:, _CROWD], near[:, : self.config.averaged]
         weight = (_ALONE * crowd.median() / crowd.clamp_min(1e-30)).clamp(1e-6, 1).square()
-        fine, faint = ((own * weight)[near[:, :count]].sum(1) / weight[near[:, :count]].sum(1) for count in (few, many))
-        return fine if few == many else (fine * faint).sqrt()
+        total, weight = (own * weight)[near].sum(1), weight[near].sum(1)
+        fine = total / weight
+        if len(own) <= self.config.surface:
+            return fine
+        faint = total[near].sum(1) / weight[near].sum(1)
+        return (fine * faint).sqrt()
 
     def _fitted(self, what: str) -> NormalSurface:
         if self._surface is None:

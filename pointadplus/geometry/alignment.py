@@ -131,7 +131,8 @@ class Reference:
         shifts = torch.cartesian_prod(steps, steps, steps)
         nudged = rotations[:NUDGED].repeat_interleave(len(shifts), 0)
         places = (translations[:NUDGED, None] + shifts).flatten(0, 1)
-        nearest = self._coarse.glances(some, nudged, places, CUT).view(-1, len(shifts)).argsort(dim=1, stable=True)[:, :KEPT]
+        misfits = self._coarse.glances(some, nudged, places, CUT).view(-1, len(shifts))
+        nearest = misfits.argsort(dim=1, stable=True)[:, :KEPT]
         rows = (torch.arange(len(nearest))[:, None] * len(shifts) + nearest).flatten()
         return torch.cat([nudged[rows], rotations[NUDGED:]]), torch.cat([places[rows], translations[NUDGED:]])
 

@@ -113,8 +113,7 @@ class Surface:
 
 
 class CoarseSurface(Surface):
-    """The same for a first look, in float32: the nearest point is that of the nearest cell which holds any, looked up in
-    a grid.
+    """The same for a first look, in float32, on a grid: the nearest point is that of the nearest cell which holds any.
 
     Args:
         surface: what it is of.

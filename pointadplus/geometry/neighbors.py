@@ -13,12 +13,12 @@ class Neighbors:
     """An index over points, to ask for neighbours again and again.
 
     Args:
-        support: (S, 3), S ≥ 1.
+        points: (S, 3), S ≥ 1; kept as an attribute.
     """
 
-    def __init__(self, support: Float[Tensor, "s 3"]) -> None:
-        self._kind, self._count = (support.dtype, support.device), len(support)
-        self._tree = KdTree(_doubles(support), num_threads=torch.get_num_threads())
+    def __init__(self, points: Float[Tensor, "s 3"]) -> None:
+        self.points = points
+        self._tree = KdTree(_doubles(points), num_threads=torch.get_num_threads())
 
     def nearest(self, queries: Float[Tensor, "*q 3"], k: int) -> tuple[Float[Tensor, "*q k"], Int[Tensor, "*q k"]]:
         """The k nearest points of each query, nearest first; a query that is one of the points finds itself.
@@ -28,11 +28,10 @@ class Neighbors:
         Returns:
             distances (…, k) in the unit and the type of the points, indices (…, k) int64.
         """
-        found = min(k, self._count)
+        found = min(k, len(self.points))
         index, square = self._tree.batch_knn_search(_doubles(queries), found, num_threads=torch.get_num_threads())
-        dtype, device = self._kind
-        distances = torch.from_numpy(np.sqrt(square, out=square)).to(dtype).to(device)
-        indices = torch.from_numpy(index.view(np.int64)).to(device)
+        distances = torch.from_numpy(np.sqrt(square, out=square)).to(self.points)
+        indices = torch.from_numpy(index.view(np.int64)).to(self.points.device)
         if found < k:
             pad = (-1, k - found)
             distances = torch.cat([distances, distances[:, -1:].expand(pad)], 1)
@@ -53,18 +52,19 @@ def knn(
 
 def interpolate(
     values: Float[Tensor, "m c"],
-    sources: Float[Tensor, "m 3"],
+    sources: Float[Tensor, "m 3"] | Neighbors,
     targets: Float[Tensor, "n 3"],
     k: int = 3,
 ) -> Float[Tensor, "n c"]:
-    """Carry values from M sources to N targets by inverse-distance weights of the k nearest sources.
+    """Carry values from M sources, or an index over them, to N targets by inverse-distance weights of the nearest k.
 
     A target that coincides with a source takes that source's value. Qi et al., PointNet++ (2017), eq. 2 with p = 1.
     """
-    distance, index = knn(sources, targets, k)
+    index = sources if isinstance(sources, Neighbors) else Neighbors(sources)
+    distance, nearest = index.nearest(targets, k)
     weight = 1.0 / distance.clamp_min(1e-12)
     weight = weight / weight.sum(1, keepdim=True)
-    return (values[index] * weight[..., None]).sum(1)
+    return (values[nearest] * weight[..., None]).sum(1)
 
 
 def smooth(

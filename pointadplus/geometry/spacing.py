@@ -8,24 +8,30 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .neighbors import knn
+from .neighbors import Neighbors, knn
 
 _MANY = 1 << 15  # points from which on only cells around the samples are searched
 _IN_A_CELL = 24.0  # points that a cell of a surface holds, about
 
 
-def point_spacing(points: Float[Tensor, "n 3"], k: int = 8, samples: int = 128) -> float:
+def point_spacing(points: Float[Tensor, "n 3"] | Neighbors, k: int = 8, samples: int = 128) -> float:
     """The side of the square of surface that a point stands for, in the unit of the points.
 
     Median over `samples` evenly picked points of d_k·√(π/k), d_k the distance of the k-th neighbour: k points a disc.
     Grids and random samples of the same density agree, and duplicates do not fool it as they do the nearest neighbour.
-    For 128 samples of a random cloud its standard deviation is about 2 %.
+    For 128 samples of a random cloud its standard deviation is about 2 %. An index over the points saves another.
     """
+    known, points = (points, points.points) if isinstance(points, Neighbors) else (None, points)
     queries = points[torch.linspace(0, len(points) - 1, min(samples, len(points))).round().long()]
-    support, certain = (points, math.inf) if len(points) < _MANY else _around(points, queries)
-    distance = knn(support, queries, k + 1)[0][:, -1]
-    if float(distance.max()) > certain:
-        distance = knn(points, queries, k + 1)[0][:, -1]
+    if known is None and len(points) >= _MANY:
+        support, certain = _around(points, queries)
+        distance = knn(support, queries, k + 1)[0][:, -1]
+        if float(distance.max()) <= certain:
+            return _side(distance, k)
+    return _side((known or Neighbors(points)).nearest(queries, k + 1)[0][:, -1], k)
+
+
+def _side(distance: Float[Tensor, "s"], k: int) -> float:
     return float(distance.median()) * math.sqrt(math.pi / k)
 
 

@@ -78,7 +78,9 @@ def describe_symmetry(
     wide = _mean(signed, near)
     sizes = _mean(heights.abs(), near)
     gaps = _mean(gaps * valid, near) * HUNDREDTHS
-    missing = _mean(gaps, near)[_rows(counterparts), tree.nearest(symmetries.move_back(nodes), COUNTERPARTS)[1]].mean(-1)
+    missing = _mean(gaps, near)[_rows(counterparts), tree.nearest(symmetries.move_back(nodes), COUNTERPARTS)[1]].mean(
+        -1
+    )
     measured = [
         *_picks(sizes, valid),
         *_picks(_mean(sizes, near), valid),
