@@ -110,6 +110,11 @@ class SurfaceDeviation(AnomalyDetector):
         self._size = PartSize()
         self._nominal: against.NominalComparison | None = None
 
+    @property
+    def inspects(self) -> bool:
+        """Whether it was fitted to a nominal."""
+        return self._nominal is not None
+
     def fit(
         self,
         normals: Iterable[Any] = (),

@@ -62,6 +62,11 @@ class AnomalyDetector(ABC):
     calibration: Calibration | None = None
     preparation: Preparation = Preparation()
 
+    @property
+    def inspects(self) -> bool:
+        """Whether scans are compared with a nominal, so that detections have an `inspection`."""
+        return False
+
     @abstractmethod
     def score_cloud(self, cloud: PointCloud) -> Detection:
         """Score one cloud; methods implement this."""
