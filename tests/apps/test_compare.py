@@ -211,6 +211,7 @@ def test_fit_without_or_with_an_unknown_nominal_is_one_line(folder: Path, tmp_pa
         (("--nominal", part, "--method", "fpfh-memory-bank"), "expected: surface-deviation"),
         (("--nominal", tmp_path / "missing.stl"), "missing.stl"),
         (("--nominal", part, "--on", "0,0"), "--on"),
+        (("--nominal", part, "--parts", "split"), "a nominal is of one part"),
     ):
         result = run("fit", *options, "--out", tmp_path / "part.safetensors")
         assert (result.code, result.out) == (1, "")
