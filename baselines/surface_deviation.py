@@ -110,6 +110,11 @@ class SurfaceDeviation(AnomalyDetector):
         self._size = PartSize()
         self._nominal: against.NominalComparison | None = None
 
+    @property
+    def inspects(self) -> bool:
+        """Whether it was fitted to a nominal."""
+        return self._nominal is not None
+
     def fit(
         self,
         normals: Iterable[Any] = (),
@@ -139,10 +144,12 @@ class SurfaceDeviation(AnomalyDetector):
             tolerance: lowest and highest deviation that is good, or one number for both, in the nominal's unit.
 
         Raises:
-            ConfigError: no scan given and no nominal; or an `align`, `on` or `tolerance` that is none.
+            ConfigError: no scan given and no nominal; an `align`, `on` or `tolerance` that is none; or a nominal for a
+                detector that scores bodies alone.
             CloudError: a scan of another size than the first, or a nominal that cannot be read.
         """
         if nominal is not None:
+            self.preparation.check_nominal()
             return self._fit_nominal(normals, progress, against.comparison(nominal, align, on, tolerance))
         self._nominal = None
         clouds = normal_clouds(normals, "SurfaceDeviation", self.preparation)

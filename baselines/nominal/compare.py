@@ -19,6 +19,7 @@ from pointadplus.geometry.registration import Transform
 from pointadplus.geometry.sampling import fixed_sample
 from pointadplus.geometry.spacing import point_spacing
 from pointadplus.results.detection import Detection
+from pointadplus.results.section import Section
 from pointadplus.zero_shot.observation import Stopwatch
 
 from ..gate import judge
@@ -27,6 +28,7 @@ from .deviation import Measured, facing, measure
 from .judging import Findings, inspect
 from .mesh import NominalMesh
 from .places import Places
+from .section import section
 from .units import Scale, reconcile
 
 REACH = 0.1  # ours: share of the nominal's size beyond which a point is none of the part
@@ -102,7 +104,8 @@ class NominalComparison:
         with watch.stage("judge"):
             usual = self._usual_at(laid.points)
             findings = inspect(self, cloud, laid, measured, usual, ground_removed=ground_removed)
-        return _detection(cloud, laid.scale, findings, dict(watch.seconds), self.mesh)
+            cut = section(self.mesh, cloud, laid, measured, findings.scores)
+        return _detection(cloud, laid.scale, findings, cut, dict(watch.seconds))
 
     def learnt(self, clouds: Iterable[PointCloud]) -> Usual:
         """Mean and spread of the deviations of normal scans at each place.
@@ -198,7 +201,7 @@ def _unmeasured(cloud: PointCloud, notes: tuple[str, ...], seconds: dict[str, fl
 
 
 def _detection(
-    cloud: PointCloud, scale: Scale, found: Findings, seconds: dict[str, float], mesh: NominalMesh
+    cloud: PointCloud, scale: Scale, found: Findings, cut: Section | None, seconds: dict[str, float]
 ) -> Detection:
     per = 1 / scale.factor  # the scan's units in one of the nominal's
 
@@ -210,5 +213,5 @@ def _detection(
         layers["usual"] = layer(found.usual)
     return Detection(
         found.object_score, cloud.to_rows(torch.from_numpy(found.scores)), cloud, layers, seconds,
-        notes=found.notes, measurable=found.measurable, inspection=found.inspection,
+        notes=found.notes, measurable=found.measurable, inspection=found.inspection, section=cut,
     )  # fmt: skip

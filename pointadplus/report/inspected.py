@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from ..cloud import PointCloud
 from ..geometry.neighbors import knn
-from ..geometry.normals import estimate_normals
-from ..geometry.spacing import point_spacing
 from ..results.detection import Detection
 from ..results.inspection import Inspection
 from ..results.palette import deviation_colors
-from ..results.regions import Region, find_regions
 
 BINS = 255  # of the deviations; level 0 is for what was not measured
 # All ours.
@@ -27,11 +22,7 @@ REACH = (1.5, 4.0)  # least and most that the colours span, in the wider half of
 NOISES = 3.0  # the same without a tolerance, in levels of detection, at least
 TOGETHER = 5  # neighbouring points that make an extreme, as those of an `Inspection`
 ALIKE = 1e-5  # share of the largest by which rounding may part equal deviations
-WINDOW = (1.2, 0.06, 0.2)  # half-width of a section: lengths of its region; least, most, in the scan's largest extent
-SLAB = 1.5  # its half-thickness, in spacings of the points
-NEARLY = 0.95  # of the largest deviation of a region, from which on it may be cut through
-DRAWN = 500  # points of a section
-WHISKER = 0.35  # length of its longest whisker, in half-widths
+WHISKER = 0.35  # length of a section's longest whisker, in half-widths
 
 
 @dataclass(frozen=True)
@@ -88,65 +79,25 @@ def extremes(cloud: PointCloud, deviation: Float[Tensor, "n"], found: Inspection
     return places
 
 
-def section(detection: Detection, regions: Sequence[Region], places: Sequence[Place]) -> dict[str, Any] | None:
-    """A cut through the worst place, straight up from the surface: the region of the largest deviation or, where there
-    is none, the largest extreme. None where nothing was measured there.
-
-    Returns:
-        `window`, half the width, and `place` in the scan's unit; `factor`, by which deviations are drawn larger;
-        `points`, rows of five: the nominal's place along and up, its normal along and up, in half-widths, and the
-        deviation. The nominal is where deviations lead back to along the scan's own normals.
-    """
-    cloud, deviation = detection.cloud, detection.layers["deviation"].detach().cpu().float()
-    told = [(abs(each.deviation.largest), each) for each in regions if each.deviation is not None]
-    region = max(told, key=lambda one: one[0])[1] if told else _around(cloud, places)
-    if region is None:
+def section(detection: Detection) -> dict[str, Any] | None:
+    """A detection's `Section` in plain values, with the `factor` by which deviations are drawn larger; None where there
+    is none."""
+    cut = detection.section
+    if cut is None:
         return None
-    low, high = cloud.points.amin(0), cloud.points.amax(0)
-    size = float((high - low).max())
-    window = min(max(WINDOW[0] * region.extent[0], WINDOW[1] * size), WINDOW[2] * size)
-    own = torch.isin(cloud.valid_rows(), region.rows).nonzero()[:, 0]
-    off = deviation[own].nan_to_num(0.0).abs()
-    nearly = own[off >= NEARLY * off.max()]  # a plateau is cut through its middle, not its rim
-    worst = nearly[(cloud.points[nearly] - cloud.points[own].mean(0)).norm(dim=1).argmin()]
-    along, up = torch.tensor(region.axes[0]).float(), torch.tensor(region.normal).float()
-    along = normalize(along - (along @ up) * up, dim=0)
-    offsets = cloud.points - cloud.points[worst]
-    thick = SLAB * point_spacing(cloud.points)
-    inside = ((offsets @ torch.linalg.cross(along, up)).abs() <= thick) & (offsets.norm(dim=1) <= window)
-    some = (inside & ~deviation.isnan()).nonzero()[:, 0]
-    if len(some) < TOGETHER:
-        return None
-    some = some[:: max(1, len(some) // DRAWN)]
-    normals = _normals_at(cloud, some, up)
-    feet = offsets[some] - deviation[some][:, None] * normals
-    plane = torch.stack([along, up], 1)
-    rows = torch.cat([feet @ plane / window, normals @ plane, deviation[some][:, None]], 1)
-    largest = float(deviation[some].abs().max())
+    largest = float(cut.points[:, 4].abs().max())
     return {
-        "window": window,
-        "place": _vector(cloud.points[worst].double() + cloud.offset),
-        "factor": _round_down(WHISKER * window / largest) if largest else 1.0,
-        "points": [[float(f"{value:.4g}") for value in row] for row in rows[rows[:, 0].argsort()].tolist()],
+        "window": cut.window,
+        "place": cut.place,
+        "factor": _round_down(WHISKER * cut.window / largest) if largest else 1.0,
+        "nominal": _short(cut.nominal),
+        "points": _short(cut.points),
     }
 
 
-def _around(cloud: PointCloud, places: Sequence[Place]) -> Region | None:
-    """What lies around the largest extreme, measured as a region is."""
-    if not places:
-        return None
-    worst = max(places, key=lambda place: abs(place.value))
-    at = (torch.tensor(worst.position, dtype=torch.float64) - cloud.offset).float()
-    near = knn(cloud.points, at[None], min(30, len(cloud)))[1][0]
-    marked = torch.zeros(len(cloud)).index_fill(0, near, 1.0)
-    return next(iter(find_regions(cloud, marked, 0.5)), None)
-
-
-def _normals_at(cloud: PointCloud, some: Int[Tensor, "k"], up: Float[Tensor, "3"]) -> Float[Tensor, "k 3"]:
-    """Normals of some points, turned to the side of `up`."""
-    near = knn(cloud.points, cloud.points[some], min(16, len(cloud)))[1].flatten().unique()
-    normals = estimate_normals(cloud.points[near])[torch.searchsorted(near, some)]
-    return torch.where((normals @ up)[:, None] < 0, -normals, normals)
+def _short(rows: Tensor) -> list[list[float]]:
+    """To four digits."""
+    return [[float(f"{value:.4g}") for value in row] for row in rows.tolist()]
 
 
 def _round_up(value: float) -> float:

@@ -24,7 +24,7 @@ from ..results.regions import Region
 from ..text import file_name, plain_text, rounded
 from ..zero_shot.words import named_regions
 from .facts import facts, statistics, verdict
-from .inspected import Scale, extremes, section
+from .inspected import Scale, section
 from .pdf_charts import SOFT, deviation_scale, score_scale, section_chart
 from .pdf_views import LISTED, colors_of, number_regions, sides
 
@@ -77,7 +77,7 @@ def write_pdf(
             page = _Page(title, detection.cloud.source or f"cloud {count}")
             page.head(detection, facts(detection, detector, now))
             page.views(detection, regions, colors_of(detection, threshold))
-            page.numbers(detection, regions, threshold)
+            page.numbers(detection, threshold)
             page.table(detection, regions)
             page.sign(detection.notes)
             pages.savefig(page.figure)
@@ -145,7 +145,7 @@ class _Page:
             number_regions(axes, shot, detection, regions)
         self.at += height + 0.3
 
-    def numbers(self, detection: Detection, regions: Sequence[Region], threshold: float | None) -> None:
+    def numbers(self, detection: Detection, threshold: float | None) -> None:
         """The scale with the histogram, and of an inspection its statistics and the section."""
         found = detection.inspection
         if found is None and not detection.measurable:
@@ -164,7 +164,7 @@ class _Page:
         deviation_scale(bars, scale, deviation, f"{name}; points, logarithmic; {inside}")
         self.at += 1.35
         self.text(EDGE, "Largest and smallest are of five points together", color=SOFT)
-        cut = section(detection, regions, extremes(detection.cloud, deviation, found))
+        cut = section(detection)
         if cut is not None:
             half = PAPER[0] / 2
             section_chart(self.axes(half, half - EDGE, 1.5), cut, scale)
@@ -173,7 +173,7 @@ class _Page:
             dots = "" if found.tolerance is None else ", limits dotted"
             self.text(half, f"Section through the worst place, {rounded(2 * cut['window'])}{unit} wide", color=SOFT)
             self.at += 0.14
-            self.text(half, f"({place}); nominal grey{dots}, whiskers × {cut['factor']:g}", color=SOFT)
+            self.text(half, f"({place}); nominal black{dots}, whiskers × {cut['factor']:g}", color=SOFT)
             self.at -= 1.69
         for label, value in statistics(found):
             self.at += 0.155

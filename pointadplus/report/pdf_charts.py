@@ -61,7 +61,7 @@ def _bars(axes: Axes, middles: Tensor, counts: Tensor, colors: Tensor, name: str
 
 
 def section_chart(axes: Axes, cut: dict[str, Any], scale: Scale) -> None:
-    """The nominal in grey, its limits as dots, and from each place the deviation, drawn larger."""
+    """The nominal's outline, its limits as dots, and from each place the deviation, drawn larger."""
     from matplotlib.collections import LineCollection
 
     rows = torch.tensor(cut["points"])
@@ -69,9 +69,10 @@ def section_chart(axes: Axes, cut: dict[str, Any], scale: Scale) -> None:
     factor = cut["factor"] / cut["window"]
     tips = feet + normals * off[:, None] * factor
     colors = scale.colors(off).numpy()
+    outline = torch.tensor(cut["nominal"]).reshape(-1, 2, 2).numpy()
+    axes.add_collection(LineCollection(list(outline), colors="black", linewidths=0.6, zorder=3), autolim=False)
     axes.add_collection(LineCollection(list(torch.stack([feet, tips], 1).numpy()), colors=colors, linewidths=0.8))
     axes.scatter(*tips.T.numpy(), s=2, c=colors, linewidths=0)
-    axes.scatter(*feet.T.numpy(), s=1.5, c=SOFT, linewidths=0)
     for value in scale.band if scale.good else ():
         axes.scatter(*(feet + normals * value * factor).T.numpy(), s=0.3, c="black", linewidths=0)
     axes.set_aspect("equal", adjustable="datalim")

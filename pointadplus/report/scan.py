@@ -80,13 +80,11 @@ def scan_record(
         "regionCount": len(regions),
         "regionThreshold": detection.point_threshold if threshold is None else float(threshold),
         "regions": [region.as_record() for region in regions[:_LISTED]],
-        "deviation": _deviation(detection, detection.inspection, regions, shown),
+        "deviation": _deviation(detection, detection.inspection, shown),
     }
 
 
-def _deviation(
-    detection: Detection, found: Inspection | None, regions: Sequence[Region], shown: Int[Tensor, "k"]
-) -> dict[str, Any] | None:
+def _deviation(detection: Detection, found: Inspection | None, shown: Int[Tensor, "k"]) -> dict[str, Any] | None:
     """The same of its deviations; None where there are none."""
     if found is None:
         return None
@@ -106,7 +104,7 @@ def _deviation(
         "within": found.within,
         "significant": found.significant,
         "extremes": [{"position": place.position, "value": place.value} for place in places],
-        "section": section(detection, regions, places),
+        "section": section(detection),
     }
 
 

@@ -17,6 +17,7 @@ from .calibration import Calibration
 from .inspection import Inspection
 from .palette import score_colors
 from .regions import MIN_POINTS, THRESHOLD, Region, find_regions
+from .section import Section
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,6 +40,7 @@ class Detection:
         measurable: False where the scan cannot be judged, and `notes` say why: there is no verdict then.
         inspection: what it amounts to against a nominal, or None where it was compared with none; `layers` then hold
             `deviation` and `lod`, in the scan's unit, NaN where nothing was measured.
+        section: of an inspection, the cut through its worst place, or None.
     """
 
     object_score: float
@@ -50,6 +52,7 @@ class Detection:
     notes: tuple[str, ...] = ()
     measurable: bool = True
     inspection: Inspection | None = None
+    section: Section | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "notes", tuple(dict.fromkeys((*self.cloud.notes, *self.notes))))

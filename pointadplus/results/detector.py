@@ -62,6 +62,11 @@ class AnomalyDetector(ABC):
     calibration: Calibration | None = None
     preparation: Preparation = Preparation()
 
+    @property
+    def inspects(self) -> bool:
+        """Whether scans are compared with a nominal, so that detections have an `inspection`."""
+        return False
+
     @abstractmethod
     def score_cloud(self, cloud: PointCloud) -> Detection:
         """Score one cloud; methods implement this."""
@@ -108,9 +113,12 @@ class AnomalyDetector(ABC):
             the detector itself: `detector.prepare_scans(ground="remove").score("scan.ply")`.
 
         Raises:
-            ConfigError: an unknown value.
+            ConfigError: an unknown value, or `"split"` with a nominal, which is of one part.
         """
-        self.preparation = Preparation(at, ground, parts, unit)
+        prepared = Preparation(at, ground, parts, unit)
+        if self.inspects:
+            prepared.check_nominal()
+        self.preparation = prepared
         return self
 
     def score_many(self, sources: Iterable[Any]) -> Iterator[Detection]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..cloud import PointCloud
 from ..config import Config, one_of
-from ..errors import CloudError
+from ..errors import CloudError, ConfigError
 from ..geometry.bodies import Bodies, find_bodies
 from ..geometry.ground import find_ground
 from ..geometry.neighbors import interpolate, knn
@@ -50,6 +50,18 @@ class Preparation(Config):
         super().__post_init__()
         if self.unit is not None:
             object.__setattr__(self, "unit", unit_named(self.unit))
+
+    def check_nominal(self) -> None:
+        """Refuse what does not go with a nominal: an inspection has one alignment, one coverage and one verdict.
+
+        Raises:
+            ConfigError: bodies are to be scored alone.
+        """
+        if self.parts == "split":
+            raise ConfigError(
+                "a nominal is of one part", where="parts", expected="whole", found="split",
+                hint="compare a scan of each part",
+            )  # fmt: skip
 
     def read(self, source: Any) -> PointCloud:
         """The cloud of anything that `AnomalyDetector.score` takes.

@@ -30,6 +30,7 @@ from pointadplus.apps.serve import create_app
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import ConfigError
 from pointadplus.io import read_cloud, write_cloud
+from pointadplus.results.methods import load_detector
 from tests.baselines.nominal_parts import bracket, scan
 from tests.heights import MeanHeight
 
@@ -145,6 +146,79 @@ def test_reference_points_come_from_a_table(folder: Path, tmp_path: Path) -> Non
         read_pairs(path)
 
 
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Path:
+    """What `fit --nominal` writes."""
+    path = folder / "part.safetensors"
+    result = run("fit", "--nominal", folder / "part.stl", "--tolerance", "-0.3,0.3", "--align", "none", "--out", path)
+    assert (result.code, result.out) == (0, f"SurfaceDeviation of {folder / 'part.stl'}: {path}\n")
+    return path
+
+
+def test_a_model_of_a_nominal_scores_as_compare_does(folder: Path, model: Path, tmp_path: Path) -> None:
+    scans = [folder / "scans" / f"{name}.ply" for name in ("good", "bump", "huge")]
+    against = "--nominal", folder / "part.stl", "--tolerance", 0.3, "--align", "none"
+    told = []
+    for number, start in enumerate((("score", "--model", model), ("compare", *against))):
+        files = {"--csv": "found.csv", "--regions-csv": "regions.csv", "--report": "report.html"}
+        out = [part for option, name in files.items() for part in (option, tmp_path / f"{number}{name}")]
+        result = run(*start, *scans, "--unit", "mm", "--exit-code", *out)
+        assert result.code == 3
+        tables = [(tmp_path / f"{number}{name}").read_text() for name in ("found.csv", "regions.csv")]
+        told.append((result.out, result.err, *tables))
+        assert "part.stl" in (tmp_path / f"{number}report.html").read_text()
+    assert told[0] == told[1]
+    assert told[0][0].splitlines()[1].startswith(f"OUT OF TOLERANCE\t{scans[1]}\tlargest +0.4")
+
+
+def test_a_folder_is_scored_by_a_model_of_a_nominal(folder: Path, model: Path, tmp_path: Path) -> None:
+    out = "--out", tmp_path / "run", "--csv", tmp_path / "found.csv", "--report", tmp_path / "report.html"
+    result = run("score", folder / "scans", "--model", model, "--unit", "mm", *out)
+    assert (result.code, len(result.out.splitlines())) == (0, 3)
+    assert "3 scored, 0 failed, 1 out of tolerance, 1 not measurable" in result.err
+    assert "pointadplus calibrate" not in result.err
+    rows = {row["path"]: row for row in csv.DictReader((tmp_path / "found.csv").read_text().splitlines())}
+    assert rows["bump.ply"]["verdict"] == "out of tolerance" and float(rows["bump.ply"]["excess_volume"]) > 20
+    assert "part.stl" in (tmp_path / "report.html").read_text()
+
+
+def test_a_calibrated_model_of_a_nominal_tells_both(folder: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    for seed in (2, 3):
+        write_cloud(tmp_path / "more" / f"{seed}.ply", PointCloud.create(scan(bracket(), 8000, seed=seed)))
+    limit = tmp_path / "calibration.json"
+    made = run("calibrate", "--normals", tmp_path / "more", "--model", model, "--false-alarm-rate", 0.4, "--out", limit)
+    assert made.code == 0
+    bump = folder / "scans" / "bump.ply"
+    line = run("score", bump, "--model", model, "--unit", "mm", "--calibration", limit).out
+    assert line.startswith("ANOMALOUS 0.")
+    assert "\tout of tolerance, largest +0.4" in line
+
+
+def test_a_model_may_know_normal_scans_beside_the_nominal(folder: Path, tmp_path: Path) -> None:
+    path, good = tmp_path / "part.safetensors", folder / "scans" / "good.ply"
+    result = run("fit", "--nominal", folder / "part.stl", "--normals", good, "--align", "none", "--out", path)
+    assert result.out == f"SurfaceDeviation of {folder / 'part.stl'} and 1 normal scan: {path}\n"
+    run("score", good, "--model", path, "--points", tmp_path / "points")
+    assert b"property float usual\n" in (tmp_path / "points" / "good.ply").read_bytes()
+
+
+def test_fit_without_or_with_an_unknown_nominal_is_one_line(folder: Path, tmp_path: Path) -> None:
+    part, good = folder / "part.stl", folder / "scans" / "good.ply"
+    for options, word in (
+        ((), "--normals, or --nominal"),
+        (("--normals", good, "--tolerance", 0.3), "there is no nominal"),
+        (("--nominal", part, "--method", "fpfh-memory-bank"), "expected: surface-deviation"),
+        (("--nominal", tmp_path / "missing.stl"), "missing.stl"),
+        (("--nominal", part, "--on", "0,0"), "--on"),
+        (("--nominal", part, "--parts", "split"), "a nominal is of one part"),
+    ):
+        result = run("fit", *options, "--out", tmp_path / "part.safetensors")
+        assert (result.code, result.out) == (1, "")
+        assert word in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_workers_make_the_same_detector(folder: Path) -> None:
     load = Against(folder / "part.stl", "0.3", "none", None, (folder / "scans" / "good.ply",), {"unit": "mm"})
     assert pickle.loads(pickle.dumps(load))().fingerprint() == load().fingerprint()
@@ -162,24 +236,38 @@ def test_serve_takes_a_nominal(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert found.cloud.unit == "mm"
 
 
-@pytest.mark.parametrize("served", [True, False])
-def test_the_service_compares(folder: Path, served: bool) -> None:
-    pytest.importorskip("fastapi")
+def ask(app: Any, path: str, scan: Path) -> httpx.Response:
+    """What the service answers to a scan."""
     import asyncio
 
-    against = Against(folder / "part.stl", "0.3", "none", None, (), {"unit": "mm"})() if served else None
-    app: Any = create_app(MeanHeight(), None, against)
-
-    async def ask() -> httpx.Response:
+    async def asked() -> httpx.Response:
         transport = httpx.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://x") as client,
         ):
-            body = (folder / "scans" / "bump.ply").read_bytes()
-            return await client.post("/compare", params={"name": "bump.ply"}, content=body)
+            return await client.post(path, params={"name": scan.name}, content=scan.read_bytes())
 
-    answer = asyncio.run(ask())
+    return asyncio.run(asked())
+
+
+def test_the_service_scores_with_a_model_of_a_nominal(folder: Path, model: Path) -> None:
+    pytest.importorskip("fastapi")
+    bump = folder / "scans" / "bump.ply"
+    record = ask(create_app(load_detector(model)), "/score", bump).json()
+    assert (record["verdict"], record["inspection"]["nominal"]) == ("out of tolerance", "part.stl")
+    assert record["inspection"]["largest"] == pytest.approx(0.4, abs=0.06)
+    assert record["regions"][0]["deviation"]["mean"] == pytest.approx(0.4, abs=0.02)
+    page = ask(create_app(load_detector(model)), "/report", bump)
+    assert page.status_code == 200 and "out of tolerance" in page.text
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_the_service_compares(folder: Path, served: bool) -> None:
+    pytest.importorskip("fastapi")
+    against = Against(folder / "part.stl", "0.3", "none", None, (), {"unit": "mm"})() if served else None
+    app: Any = create_app(MeanHeight(), None, against)
+    answer = ask(app, "/compare", folder / "scans" / "bump.ply")
     if not served:
         assert answer.status_code == 404
         assert "no nominal to compare with" in answer.json()["error"]

@@ -397,6 +397,18 @@ def test_what_the_process_usually_leaves_is_learnt_place_by_place() -> None:
 # As a detector.
 
 
+def test_bodies_are_not_compared_alone(tmp_path: Path) -> None:
+    """Before any scan is scored: one inspection cannot tell of several."""
+    fitted = SurfaceDeviation().fit(nominal=bracket())
+    fitted.save(tmp_path / "part.safetensors")
+    for detector in (fitted, SurfaceDeviation.load(tmp_path / "part.safetensors")):
+        with pytest.raises(ConfigError, match="a nominal is of one part"):
+            detector.prepare_scans(parts="split")
+        assert detector.preparation.parts == "whole"
+    with pytest.raises(ConfigError, match="a nominal is of one part"):
+        SurfaceDeviation().prepare_scans(parts="split").fit(nominal=bracket())
+
+
 def test_it_is_saved_whole(tmp_path: Path) -> None:
     mesh = bracket()
     points = scan(mesh, off=0.1)

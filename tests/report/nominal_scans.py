@@ -7,6 +7,7 @@ import torch
 from pointadplus.cloud import PointCloud
 from pointadplus.results.detection import Detection
 from pointadplus.results.inspection import Inspection
+from pointadplus.results.section import Section
 
 LIMITS = (-0.2, 0.3)
 
@@ -36,4 +37,13 @@ def plate(
         not_measured=91 / len(x), significant=0.04, lod=0.04, missing=0.0, in_tolerance=good,
     )  # fmt: skip
     layers = {"deviation": deviation, "lod": torch.full_like(deviation, 0.04)}
-    return Detection(float(scores.max()), scores, cloud, layers, inspection=found)
+    return Detection(float(scores.max()), scores, cloud, layers, inspection=found, section=cut(cloud, deviation, bump))
+
+
+def cut(cloud: PointCloud, deviation: torch.Tensor, bump: float, window: float = 7.0) -> Section:
+    """Along x through the middle of the bump; the nominal is z = 0."""
+    row = (cloud.points[:, 1] == 10) & ((cloud.points[:, 0] - 10).abs() <= window)
+    along, low = (cloud.points[row, 0] - 10) / window, -bump / window
+    level = torch.full_like(along, low)
+    points = torch.stack([along, level, torch.zeros_like(along), torch.ones_like(along), deviation[row]], 1)
+    return Section((10.0, 10.0, bump), window, torch.tensor([[-1.0, low, 1.0, low]]), points)

@@ -107,23 +107,12 @@ def test_the_extremes_are_no_stray_points() -> None:
     assert np.hypot(low.position[0] - 30, low.position[1] - 20) < 3
 
 
-@pytest.mark.parametrize("bump", [0.8, 0.1])
-def test_the_section_leads_back_to_the_nominal(bump: float) -> None:
-    """With a region, and without one, where the largest extreme is cut through."""
-    scan = plate(bump=bump, dent=0.05)
-    regions = scan.regions()
-    assert scan.inspection is not None
-    assert len(regions) == (bump > 0.3)
-    cut = section(scan, regions, extremes(scan.cloud, scan.layers["deviation"], scan.inspection))
-    assert cut is not None
-    assert np.hypot(cut["place"][0] - 10, cut["place"][1] - 10) < (0.1 if bump > 0.3 else 3)
-    along, up, _, normal, off = np.array(cut["points"]).T
-    assert set(np.round(off, 3)) <= {0.0, -0.05, bump}
-    assert along.min() < -0.5 and along.max() > 0.5
-    flat = np.abs(normal) > 0.999  # but for the step's edges
-    assert flat.mean() > 0.6
-    assert np.abs(up[flat] * cut["window"] + bump).max() < 0.01, "the plate at z = 0, under the worst place"
-    assert 0.1 < bump * cut["factor"] / cut["window"] <= 0.36
+def test_deviations_of_a_section_are_drawn_larger() -> None:
+    told = section(plate(bump=0.8))
+    assert told is not None
+    assert (told["window"], told["factor"], told["nominal"]) == (7.0, 3.0, [[-1.0, -0.1143, 1.0, -0.1143]])
+    assert len(told["points"]) == 43 and told["points"][21] == [0.0, -0.1143, 0.0, 1.0, 0.8]
+    assert section(replace(plate(), section=None)) is None
 
 
 def test_a_healthy_calibrated_scan_looks_neutral(tmp_path: Path, sphere: PointCloud) -> None:

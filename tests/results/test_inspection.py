@@ -20,6 +20,7 @@ from pointadplus.results.inspection_files import COLUMNS, inspection_table
 from pointadplus.results.kept import keep_detection, kept_detection
 from pointadplus.results.record import json_record
 from pointadplus.results.region_files import DEVIATIONS, region_table
+from pointadplus.results.section import Section
 
 FOUND = Inspection(
     nominal="part.step", unit="mm", alignment="best fit", residual=0.018, rests_on=0.99, coverage=0.97,
@@ -85,6 +86,17 @@ def test_regions_tell_how_far_they_are_off_and_the_volume_of_it() -> None:
     (without,) = plate(None).regions()
     assert without.deviation is None
     assert "deviation" not in without.as_record()
+
+
+def test_a_kept_detection_has_its_section(tmp_path: Path) -> None:
+    cut = Section((1.0, 2.0, 3.0), 4.0, torch.rand(3, 4), torch.rand(7, 5))
+    keep_detection(tmp_path / "kept", replace(plate(), section=cut))
+    again = kept_detection(tmp_path / "kept").section
+    assert again is not None
+    assert (again.place, again.window) == (cut.place, cut.window)
+    assert torch.equal(again.nominal, cut.nominal) and torch.equal(again.points, cut.points)
+    keep_detection(tmp_path / "kept", plate())
+    assert kept_detection(tmp_path / "kept").section is None
 
 
 def test_a_table_has_a_row_a_scan(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import ConfigError
-from .against import Against, Align, Normals, On, Tolerance
+from .against import NOMINAL, Against, Align, Normals, On, Tolerance
 from .calibrate import calibrate_on
 from .compare import comparing
 from .datasets import datasets
 from .demo import write_pair
 from .evaluate import EvaluateOptions, evaluate_on
+from .fit import few_shot_detector, fitting
 from .folders import FolderOptions, score_folder
 from .learn import learning
 from .options import (
@@ -30,6 +31,7 @@ from .options import (
     Ground,
     Parts,
     Resolution,
+    Table,
     Threshold,
     Unit,
     Weights,
@@ -59,6 +61,7 @@ app = typer.Typer(
     no_args_is_help=True, context_settings=HELP, help="Find and locate anomalies in point clouds and meshes."
 )
 app.add_typer(learning)
+app.add_typer(fitting)
 app.add_typer(comparing)
 app.add_typer(drawing)
 app.add_typer(datasets, name="datasets")
@@ -88,11 +91,12 @@ def score(
         Path | None, result(help="Write one JSON line a file, as it is scored; of a folder: the folder for them.")
     ] = None,
     points: Annotated[Path | None, result(help="Write each cloud with its scores as PLY here.")] = None,
+    table: Table = None,
     report: Annotated[Path | None, result(help="Write an HTML report; of a folder, of its 20 highest.")] = None,
     pdf: Annotated[Path | None, result(help="Write the report as PDF, a page a scan; needs the extra `plot`.")] = None,
     profile: Annotated[bool, result("--profile", help="Print each stage's share of the time.")] = False,
     exit_code: Annotated[
-        bool, result("--exit-code", help="Exit with 3 if a file is anomalous, else with 4 if one is not measurable.")
+        bool, result("--exit-code", help="Exit with 3 if a file is bad, else with 4 if one is not measurable.")
     ] = False,
     at: At = "surface",
     ground: Ground = "keep",
@@ -118,12 +122,14 @@ def score(
 ) -> None:
     """Score files, one line each: path, tab, object score; with a calibration the verdict comes first.
 
+    With a model of a nominal lines are those of `compare`.
+
     Exit code 1 if any failed; the others are scored still.
 
     Of a folder, what has a record in OUT/journal.jsonl already is not scored again: a run that was killed goes on.
     """
-    wanted = RegionOptions(regions, regions_csv, regions_ply, threshold, split_words(words))
-    options = FolderOptions(watch, settle, verify, retry, engine, workers, report, pdf=pdf)
+    wanted = RegionOptions(regions or table is not None, regions_csv, regions_ply, threshold, split_words(words))
+    options = FolderOptions(watch, settle, verify, retry, engine, workers, report, table, pdf)
     prepared = {"at": at, "ground": ground, "parts": parts, "unit": unit}
     load = partial(_calibrated, weights, calibration, prepared, resolution)
     with reported_errors():
@@ -142,9 +148,9 @@ def score(
     refuse_overwriting(files, {"--points": points, "--regions-ply": regions_ply})
     with reported_errors():
         told = {"columns": split_columns(columns), "camera": split_camera(camera), "depth_scale": depth_scale}
-        check_outputs(files=[out, report, pdf, regions_csv], folders=[points, regions_ply])
-        outcomes = score_files(load(), files, wanted, FileOptions(out, points, report, profile, told, pdf=pdf))
-    end_with(outcomes, "anomalous" if exit_code else None)
+        check_outputs(files=[out, table, report, pdf, regions_csv], folders=[points, regions_ply])
+        outcomes = score_files(load(), files, wanted, FileOptions(out, points, report, profile, told, table, pdf))
+    end_with(outcomes, decided=exit_code)
 
 
 @command(app)
@@ -164,9 +170,7 @@ def serve(
     ground: Ground = "keep",
     parts: Parts = "whole",
     unit: Unit = None,
-    nominal: Annotated[
-        Path | None, typer.Option(help="Of POST /compare: STEP, STL, ...; see `compare`.", rich_help_panel="Nominal")
-    ] = None,
+    nominal: Annotated[Path | None, NOMINAL] = None,
     tolerance: Tolerance = None,
     align: Align = "best-fit",
     on: On = None,
@@ -182,25 +186,6 @@ def serve(
         if nominal is not None:
             against = Against(nominal, tolerance, align, on, tuple(normals or ()), {"ground": ground, "unit": unit})()
         serve_with(detector, config, host, port, against)
-
-
-@command(app)
-def fit(
-    normals: Annotated[list[Path], typer.Option(help="A folder of normal scans of one part, or a scan; repeatable.")],
-    out: Annotated[Path, typer.Option(help="The file to write, for `score --model`.")],
-    method: Annotated[
-        str, typer.Option(help="surface-deviation, fpfh-memory-bank, mvr or reg2inv.")
-    ] = "surface-deviation",
-    config: Annotated[Path | None, typer.Option(help="TOML of the method's config.")] = None,
-    ground: Ground = "keep",
-    parts: Parts = "whole",
-    unit: Unit = None,
-) -> None:
-    """Learn a part from a few normal scans of it."""
-    from .fit import few_shot_detector, fit_on
-
-    with reported_errors():
-        fit_on(few_shot_detector(method, config).prepare_scans(ground=ground, parts=parts, unit=unit), normals, out)
 
 
 @command(app)
@@ -238,8 +223,6 @@ def evaluate(
     rgb: Annotated[bool, typer.Option("--rgb", help="Read colours, too; the backbone must see them.")] = False,
 ) -> None:
     """Measure a method: object AUROC, point AUROC and point AP, a category and a kind of defect each, as markdown."""
-    from .fit import few_shot_detector
-
     wanted = None if categories is None else [name.strip() for name in categories.split(",")]
     load = partial(_detector, weights) if method == "zero-shot" else partial(few_shot_detector, method, config)
     with reported_errors():

@@ -15,6 +15,8 @@ from ...errors import ConfigError
 if TYPE_CHECKING:
     from ...results.detector import AnomalyDetector
 
+METHOD = "surface-deviation"  # the one that compares with a nominal
+NOMINAL = typer.Option(help="STEP, IGES, STL, OBJ, PLY, 3MF, GLB, ...", rich_help_panel="Nominal")
 Tolerance = Annotated[
     str | None,
     typer.Option(help="Good deviations: 0.2, or -0.1,0.2; in the nominal's unit.", rich_help_panel="Nominal"),
@@ -69,16 +71,23 @@ class Against:
         """
         from ...results.methods import method
 
+        detector: Any = method(METHOD)()
+        return detector.prepare_scans(**self.prepared).fit(normal_files(list(self.normals)), **self.told())
+
+    def told(self) -> dict[str, Any]:
+        """What the method's `fit` is told besides the normal scans.
+
+        Raises:
+            ConfigError: an option that does not fit, or no such file.
+        """
         tolerance = None if self.tolerance is None else split_numbers(self.tolerance, (1, 2), "--tolerance")
         box = None if self.on is None else split_numbers(self.on, (6,), "--on")
-        detector: Any = method("surface-deviation")()
-        return detector.prepare_scans(**self.prepared).fit(
-            normal_files(list(self.normals)),
-            nominal=self.nominal,
-            align=self.align if self.align in ("best-fit", "none") else read_pairs(Path(self.align)),
-            on=None if box is None else (box[:3], box[3:]),
-            tolerance=tolerance[0] if tolerance is not None and len(tolerance) == 1 else tolerance,
-        )
+        return {
+            "nominal": self.nominal,
+            "align": self.align if self.align in ("best-fit", "none") else read_pairs(Path(self.align)),
+            "on": None if box is None else (box[:3], box[3:]),
+            "tolerance": tolerance[0] if tolerance is not None and len(tolerance) == 1 else tolerance,
+        }
 
 
 def normal_files(normals: list[Path]) -> list[Path]:

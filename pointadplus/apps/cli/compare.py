@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from .against import Against, Align, Normals, On, Tolerance
+from .against import NOMINAL, Against, Align, Normals, On, Tolerance
 from .folders import FolderOptions, score_folder
-from .options import EngineName, Files, Ground, Threshold, Unit, Workers, of_folders, of_regions, result
+from .options import EngineName, Files, Ground, Table, Threshold, Unit, Workers, of_folders, of_regions, result
 from .output import check_outputs, check_pdf, refuse_overwriting, reported_errors
 from .regions import RegionOptions
 from .score import FileOptions, end_with, score_files
@@ -21,7 +21,7 @@ comparing = typer.Typer()
 @command(comparing)
 def compare(
     files: Files,
-    nominal: Annotated[Path, typer.Option(help="STEP, IGES, STL, OBJ, PLY, 3MF, GLB, ...", rich_help_panel="Nominal")],
+    nominal: Annotated[Path, NOMINAL],
     tolerance: Tolerance = None,
     align: Align = "best-fit",
     on: On = None,
@@ -29,7 +29,7 @@ def compare(
     out: Annotated[
         Path | None, result(help="Write one JSON line a file, as it is compared; of a folder: the folder for them.")
     ] = None,
-    table: Annotated[Path | None, result("--csv", help="Write a table of what was found, a row a file.")] = None,
+    table: Table = None,
     points: Annotated[Path | None, result(help="Write each cloud with its deviations as PLY here.")] = None,
     report: Annotated[Path | None, result(help="Write an HTML report; of a folder, of its 20 highest.")] = None,
     pdf: Annotated[Path | None, result(help="Write the report as PDF, a page a scan; needs the extra `plot`.")] = None,
@@ -56,7 +56,7 @@ def compare(
     Of a folder, what has a record in OUT/journal.jsonl already is not compared again: a run that was killed goes on.
     """
     load = Against(nominal, tolerance, align, on, tuple(normals or ()), {"ground": ground, "unit": unit})
-    wanted = RegionOptions(True, regions_csv, regions_ply, threshold, inspected=True)
+    wanted = RegionOptions(True, regions_csv, regions_ply, threshold)
     options = FolderOptions(watch, settle, verify, retry, engine, workers, report, table, pdf)
     with reported_errors():
         options.check(files, out)
@@ -72,4 +72,4 @@ def compare(
     with reported_errors():
         check_outputs(files=[out, table, report, pdf, regions_csv], folders=[points, regions_ply])
         outcomes = score_files(load(), files, wanted, FileOptions(out, points, report, table=table, pdf=pdf))
-    end_with(outcomes, "out of tolerance" if exit_code else None)
+    end_with(outcomes, decided=exit_code)

@@ -1,18 +1,56 @@
-"""The command `fit`: from a few normal scans of a part to a detector of that part."""
+"""The command `fit`: from a few normal scans of a part, or from its nominal, to a detector of that part."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...errors import ConfigError
-from .against import normal_files
-from .output import check_outputs, printable, stage_bar
+from .against import METHOD, NOMINAL, Against, Align, On, Tolerance, normal_files
+from .options import Ground, Parts, Unit
+from .output import check_outputs, printable, reported_errors, stage_bar
+from .verbosity import command
 
 if TYPE_CHECKING:
     from ...results.detector import AnomalyDetector
+
+fitting = typer.Typer()
+
+
+@command(fitting)
+def fit(
+    out: Annotated[Path, typer.Option(help="The file to write, for `score --model`.")],
+    normals: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of normal scans of one part, or a scan; repeatable. Not needed with --nominal."),
+    ] = None,
+    method: Annotated[str, typer.Option(help="surface-deviation, fpfh-memory-bank, mvr or reg2inv.")] = METHOD,
+    config: Annotated[Path | None, typer.Option(help="TOML of the method's config.")] = None,
+    nominal: Annotated[Path | None, NOMINAL] = None,
+    tolerance: Tolerance = None,
+    align: Align = "best-fit",
+    on: On = None,
+    ground: Ground = "keep",
+    parts: Parts = "whole",
+    unit: Unit = None,
+) -> None:
+    """Learn a part from a few normal scans of it, or from its nominal: `score --model` then does what `compare` does,
+    and normal scans tell what the process usually leaves."""
+    scans, prepared = normals or [], {"ground": ground, "parts": parts, "unit": unit}
+    with reported_errors():
+        told = {}
+        if nominal is not None:
+            told = Against(nominal, tolerance, align, on, tuple(scans), prepared).told()
+        elif tolerance is not None or on is not None or align != "best-fit":
+            raise ConfigError("there is no nominal", where="--tolerance, --align, --on", expected="with --nominal")
+        elif not scans:
+            raise ConfigError("nothing to learn from", where="fit", expected="--normals, or --nominal", found="neither")
+        detector = few_shot_detector(method, config)
+        if told and method != METHOD:
+            raise ConfigError("this method knows no nominal", where="--method", expected=METHOD, found=method)
+        fit_on(detector.prepare_scans(**prepared), scans, out, told)
 
 
 def few_shot_detector(name: str, config: Path | None) -> AnomalyDetector:
@@ -33,8 +71,8 @@ def few_shot_detector(name: str, config: Path | None) -> AnomalyDetector:
     return kind() if config is None else kind(read_toml(kind.Config, config))
 
 
-def fit_on(detector: AnomalyDetector, normals: list[Path], out: Path) -> None:
-    """Learn from normal scans and write the detector.
+def fit_on(detector: Any, normals: list[Path], out: Path, told: dict[str, Any]) -> None:
+    """Learn from normal scans and what else the method's `fit` is told, and write the detector.
 
     Raises:
         ConfigError: no scan, or the file cannot be written.
@@ -49,6 +87,8 @@ def fit_on(detector: AnomalyDetector, normals: list[Path], out: Path) -> None:
         for number, file in enumerate(files, 1):
             clouds.append(read_cloud(file))
             progress("reading", number, len(files), None)
-        detector.fit(clouds, progress)
+        detector.fit(clouds, progress, **told)
     detector.save(out)
-    typer.echo(f"{type(detector).__name__} of {len(files)} normal scans: {printable(out)}")
+    learnt = [printable(told["nominal"])] if told else []
+    learnt += [f"{len(files)} normal scan{'s' * (len(files) != 1)}"] if files or not told else []
+    typer.echo(f"{type(detector).__name__} of {' and '.join(learnt)}: {printable(out)}")

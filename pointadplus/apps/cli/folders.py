@@ -167,13 +167,13 @@ def score_folder(
         highest.prune(shown)
         summary = batch.finish()
         if regions.table is not None or options.table is not None:
-            _tabulate(batch, out / JOURNAL, regions, options.table)
+            _tabulate(batch, out / JOURNAL, regions, options.table, inspected=detector.inspects)
         if options.report is not None or options.pdf is not None:
             _report(detector, root, [(name, highest.place(name)) for name in shown], options, regions)
         if noted:
             scans = "1 scan" if noted == 1 else f"{noted:,} scans"
             note(f"notes on {scans}, such as what is not seen of it, stand in {printable(out / JOURNAL)}")
-        if summary.scored and detector.calibration is None and not regions.inspected:
+        if summary.scored and detector.calibration is None and not detector.inspects:
             note(UNDECIDED)
         note(f"{_in_words(summary)}; {now} scored now, {batch.kept} as before: {printable(out / JOURNAL)}")
     return summary.failed == 0
@@ -237,11 +237,11 @@ def _in_words(summary: Summary) -> str:
     return f"{summary.files} files: {summary.scored} scored, {summary.failed} failed{alarms}{lost}"
 
 
-def _tabulate(batch: Batch, journal: Path, regions: RegionOptions, table: Path | None) -> None:
+def _tabulate(batch: Batch, journal: Path, regions: RegionOptions, table: Path | None, *, inspected: bool) -> None:
     """Rows of all scans in the journal, those of earlier runs included; the last record of a path counts."""
     from ..batch.journal import Entry, read_records
 
-    with region_rows(regions) as write, inspection_rows(table) as write_inspection:
+    with region_rows(regions, inspected=inspected) as write, inspection_rows(table) as write_inspection:
         for record in read_records(journal):
             if Entry.of(record) == batch.journal.entries.get(record["path"]):
                 write(record["path"], record)

@@ -37,6 +37,7 @@ Resolution = Annotated[
     of_decision(help="Of the zero-shot look for fine defects: auto, over 120,000 points; full; or coarse, none."),
 ]
 CalibrationFile = Annotated[Path | None, of_decision(help="What `calibrate` wrote: p-values and verdicts.")]
+Table = Annotated[Path | None, result("--csv", help="Write a table of what was found against a nominal, a row a file.")]
 Threshold = Annotated[
     float | None, of_regions(min=0.0, help="Point score of a region; the calibrated one, or 0.5, if left out.")
 ]

@@ -33,7 +33,8 @@ UNDECIDED = (
 def score_line(file: Path, record: Mapping[str, Any]) -> str:
     """Path and object score, a tab between; where there is a verdict that comes first, and what it rests on last.
 
-    Of a scan that was compared with a nominal the verdict, the path and what was found, tabs between.
+    Of a scan that was compared with a nominal the verdict, the path and what was found, tabs between; with a
+    calibration that is the last part.
     Of an anomalous scan the record's regions, if it has them, are summed up: their number, area and largest depth, in
     the scan's unit where that is known.
     """
@@ -46,6 +47,8 @@ def score_line(file: Path, record: Mapping[str, Any]) -> str:
         return f"NOT MEASURABLE {score}\t{name}\t{'; '.join(record['notes'])}"
     line = f"{verdict.upper()} {score} (limit {record['limit']:.4f})\t{name}\tp={record['p_value']:.4f}"
     regions = record.get("regions") if verdict == "anomalous" else None
+    if "inspection" in record:
+        return f"{line}\t{record['inspection']['verdict'] or 'compared'}, {in_words(record['inspection'])}"
     if not regions:
         return line
     unit = f" {record['unit']}" if "unit" in record else ""

@@ -32,7 +32,6 @@ class RegionOptions:
         table: CSV file, or None.
         clouds: folder of PLY files, or None.
         threshold, words: see `Detection.regions`.
-        inspected: whether scans were compared with a nominal, so that the table has deviations.
     """
 
     listed: bool = False
@@ -40,7 +39,6 @@ class RegionOptions:
     clouds: Path | None = None
     threshold: float | None = None
     words: tuple[str, ...] | None = None
-    inspected: bool = False
 
     @property
     def wanted(self) -> bool:
@@ -80,14 +78,15 @@ def region_records(
 
 
 @contextmanager
-def region_rows(options: RegionOptions) -> Iterator[Callable[[str, Mapping[str, Any]], None]]:
-    """A function that adds the regions of a scan's record to the table, if there is to be one."""
+def region_rows(options: RegionOptions, *, inspected: bool) -> Iterator[Callable[[str, Mapping[str, Any]], None]]:
+    """A function that adds the regions of a scan's record to the table, if there is to be one; with their deviations
+    where scans are `inspected`."""
     if options.table is None:
         yield lambda name, record: None
         return
     from ...results.region_files import region_table
 
-    with region_table(options.table, inspected=options.inspected) as write:
+    with region_table(options.table, inspected=inspected) as write:
         yield lambda name, record: write(name, record.get("regions", ()), record.get("unit"))
 
 

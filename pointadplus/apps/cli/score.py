@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ...results.inspection import OUT
 from ...results.record import json_record
 from .output import (
     UNDECIDED,
@@ -69,7 +70,7 @@ def score_files(
     found, outcomes = 0, Counter[str]()
     with (
         json_lines(options.out) as write_record,
-        region_rows(regions) as write_rows,
+        region_rows(regions, inspected=detector.inspects) as write_rows,
         inspection_rows(options.table) as write_inspection,
         progress_bar() as progress,
     ):
@@ -101,7 +102,7 @@ def score_files(
                 spent[stage] += seconds
             if options.report is not None or options.pdf is not None:
                 shown.append(detection)
-    if regions.wanted and not regions.inspected and found == 0 and outcomes["failed"] < len(files):
+    if regions.wanted and not detector.inspects and found == 0 and outcomes["failed"] < len(files):
         note("no region: no five points together reach the threshold; --threshold lowers it")
     if outcomes["scored"]:
         note(UNDECIDED)
@@ -112,13 +113,14 @@ def score_files(
     return outcomes
 
 
-def end_with(outcomes: Counter[str], bad: str | None) -> None:
-    """End with exit code 1 if a file failed; else, unless `bad` is None, with 3 if one has that verdict, or with 4 if
-    one is not measurable."""
+def end_with(outcomes: Counter[str], *, decided: bool) -> None:
+    """End with exit code 1 if a file failed; else, if what was `decided` counts, with 3 if one is anomalous or out of
+    tolerance, or with 4 if one is not measurable."""
     if outcomes["failed"]:
         raise typer.Exit(1)
-    if bad is not None and (outcomes[bad] or outcomes["not measurable"]):
-        raise typer.Exit(3 if outcomes[bad] else 4)
+    bad = outcomes["anomalous"] + outcomes[OUT]
+    if decided and (bad or outcomes["not measurable"]):
+        raise typer.Exit(3 if bad else 4)
 
 
 def _summed_up(detection: Detection, record: dict[str, Any], regions: RegionOptions) -> dict[str, Any]:

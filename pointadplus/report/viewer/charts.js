@@ -67,10 +67,10 @@ function sharesOf({ deviation, points, unit: name }) {
   return grey ? `${inside}; grey: ${number(grey)} of ${number(points)} points not measured` : inside;
 }
 
-/** The nominal in grey, its limits faint, and from each place the deviation, drawn larger, in its colour. */
+/** The nominal's outline, its limits faint, and from each place the deviation, drawn larger, in its colour. */
 function paintSection(canvas, scan, ink, ...size) {
   const { context, width, height } = paper(canvas, ink, ...size);
-  const { points, factor, window: half } = scan.deviation.section;
+  const { nominal, points, factor, window: half } = scan.deviation.section;
   const { band, span, limits } = scan.deviation;
   const colors = deviationPalette(scan);
   const bins = scan.deviation.histogram.length - 1;
@@ -91,14 +91,21 @@ function paintSection(canvas, scan, ink, ...size) {
     context.stroke();
     spot(along(d), 2.2);
     context.fillStyle = ink.soft;
-    spot(put(u, v), 1.6);
     if (limits) for (const value of band) spot(along(value), 0.7);
   }
+  context.strokeStyle = ink.text;
+  context.lineWidth = 1;
+  context.beginPath();
+  for (const [u, v, toU, toV] of nominal) {
+    context.moveTo(...put(u, v));
+    context.lineTo(...put(toU, toV));
+  }
+  context.stroke();
 }
 
 function sectionCaption(scan) {
   const { factor, window: half, place: at } = scan.deviation.section;
   const larger = factor > 1 ? `, whiskers ${number(factor)} times as long as the deviations` : "";
   const dots = scan.deviation.limits ? ", limits dotted" : "";
-  return `Section through the worst place, (${place(at, scan)}), ${length(2 * half)}${lengthUnit(scan)} wide: nominal grey${dots}${larger}`;
+  return `Section through the worst place, (${place(at, scan)}), ${length(2 * half)}${lengthUnit(scan)} wide: the nominal's line${dots}${larger}`;
 }
