@@ -1,8 +1,8 @@
 """Seconds and memory to read, score and write one scan, from few points to many: a table and a plot.
 
 Each size and method has a process of its own, which loads its model, scores a scan of 20,000 points, and then reads a
-binary PLY, scores it, and writes a PLY with a score a point. Memory is the most
-that the process ever held, libraries included (Linux).
+binary PLY, scores it, and writes a PLY with a score a point. Memory is the most that
+the process ever held, libraries included (Linux).
 
 python benchmarks/growth.py --points 10000 100000 1000000 10000000 --plot docs/growth.png
 """
@@ -90,9 +90,8 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
-    print(
-        "| points | method | read, s | score, s | write, s | most memory, MiB |\n| ---: | --- | ---: | ---: | ---: | ---: |"
-    )
+    print("| points | method | read, s | score, s | write, s | most memory, MiB |")
+    print("| ---: | --- | ---: | ---: | ---: | ---: |")
     found: dict[str, list[tuple[int, tuple[float, ...]]]] = {method: [] for method in arguments.methods}
     with tempfile.TemporaryDirectory() as folder:
         first, path = Path(folder, "first.ply"), Path(folder, "scan.ply")
