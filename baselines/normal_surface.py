@@ -1,4 +1,4 @@
-"""The surface of a part as normal scans of it show it, and what another scan lacks of it."""
+"""The surface of a part as normal scans of it show it, what another scan lacks of it, and means over scans."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from pointadplus.geometry.spacing import point_spacing
 
 # All ours.
 _LACK = 2.0  # spacings of a scan from its nearest point within which nothing is missing
+_ALONE, _CROWD = 1.5, 8  # median distances to so many neighbours from which on a point counts less: mixed pixels
+_AGAIN = 2  # times that means are averaged again
 _FACING = 0.7  # cosine to the view from which on surface must be seen, if it is in front:
 _PIXEL, _BEHIND = 4.0, 5.0  # side of a pixel, and depth under the foremost of it, in spacings
 
@@ -89,3 +91,21 @@ def missing(scan: Neighbors, surface: NormalSurface, partial: float) -> Float[Te
         if float((lack > 0).sum() / faced.sum().clamp_min(1)) > partial:
             return torch.zeros(len(scan.points))
     return torch.zeros(len(scan.points)).scatter_reduce(0, index, lack, "amax")
+
+
+def averaged(values: Float[Tensor, "n"], scan: Neighbors, count: int, *, again: bool) -> Float[Tensor, "n"]:
+    """Means of the values of a scan's points over `count` neighbours, the point itself included. (N,).
+
+    Points that stand alone count less. With `again` the geometric mean of these means and of means over a wider
+    neighbourhood, those of the neighbours' neighbours: what is fine stands out in the one, what is faint in the other.
+    """
+    away, near = scan.nearest(scan.points, max(count, _CROWD + 1))
+    crowd, near = away[:, _CROWD], near[:, :count]
+    weight = (_ALONE * crowd.median() / crowd.clamp_min(1e-30)).clamp(1e-6, 1).square()
+    total, weight = (values * weight)[near].mean(1), weight[near].mean(1)
+    fine = total / weight
+    if not again:
+        return fine
+    for _ in range(_AGAIN):
+        total, weight = total[near].mean(1), weight[near].mean(1)
+    return (fine * total / weight).sqrt()

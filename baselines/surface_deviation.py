@@ -29,7 +29,7 @@ from pointadplus.zero_shot.observation import Stopwatch
 
 from . import nominal as against
 from .gate import PartSize, coverage, judge
-from .normal_surface import NormalScans, NormalSurface, missing
+from .normal_surface import NormalScans, NormalSurface, averaged, missing
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,7 +40,6 @@ _NEEDED = {"points", "normals", "usual", "rim", "certain", "offset"}
 _GAP = 1.5  # spacings from the nearest point within which there is no gap, only the grain of the scan
 _PLACES = 32  # points of the normal surface whose usual deviations are averaged
 _FLOOR = 0.5  # of the usual deviation of all places, added to each place's own
-_ALONE, _CROWD = 1.5, 8  # median distances to so many neighbours from which on a point counts less: mixed pixels
 _FINE, _WHOLE = 0.1, 0.7  # of the share of `top` for dense scans, and how much of the part these show then
 _CALM = 0.98  # quantile of normal scans' relative deviations that scores 0.5
 
@@ -54,8 +53,8 @@ class DeviationConfig(Config):
         surface: those of a normal scan that make the surface.
         planes: nearest points of the normal surface whose tangent planes a point is measured from, by the median.
         averaged: points over which deviations are averaged, the point itself included; what stands alone, as pixels
-            do that mix two depths, counts less. Of more points than `surface` they are averaged once more, too, and the
-            geometric mean of both is taken: the fine stands out in the one, the faint in the other.
+            do that mix two depths, counts less. Of more points than `surface` the averages are averaged again, too, and
+            the geometric mean of both is taken.
         normal_neighbors: points that a normal is fitted to.
         missing: surface of all normal scans that a scan lacks counts at its rim: holes, and pieces broken off.
         partial: share of that surface from which on a scan is of one side, and only what faced its eyes can be missing;
@@ -245,18 +244,7 @@ class SurfaceDeviation(AnomalyDetector):
         own = torch.maximum(heights.median(1).values, torch.where(surface.rim[index].any(1), 0.0, gap))
         if self.config.missing:
             own = torch.maximum(own, missing(scan, surface, self.config.partial))
-        return self._averaged(own, scan), index[:, 0]
-
-    def _averaged(self, own: Tensor, scan: Neighbors) -> Float[Tensor, "n"]:
-        away, near = scan.nearest(scan.points, max(self.config.averaged, _CROWD + 1))
-        crowd, near = away[:, _CROWD], near[:, : self.config.averaged]
-        weight = (_ALONE * crowd.median() / crowd.clamp_min(1e-30)).clamp(1e-6, 1).square()
-        total, weight = (own * weight)[near].sum(1), weight[near].sum(1)
-        fine = total / weight
-        if len(own) <= self.config.surface:
-            return fine
-        faint = total[near].sum(1) / weight[near].sum(1)
-        return (fine * faint).sqrt()
+        return averaged(own, scan, self.config.averaged, again=len(own) > self.config.surface), index[:, 0]
 
     def _fitted(self, what: str) -> NormalSurface:
         if self._surface is None:

@@ -52,9 +52,9 @@ class _Round(NamedTuple):
     end: float
 
 
-FIRST = _Round(256, 8, 8, 0.03, 0.012), _Round(1024, 4, 8, 0.012, 0.006)
-TURNED = _Round(768, 6, 6, 0.012, 0.005)
-LAST = _Round(2048, 2, 6, 0.006, 0.004), _Round(8192, 1, 6, 0.004, 0.003)
+FIRST = _Round(256, 8, 6, 0.03, 0.012), _Round(512, 4, 6, 0.012, 0.006)
+TURNED = _Round(512, 6, 5, 0.012, 0.005)
+LAST = _Round(1024, 2, 4, 0.006, 0.004), _Round(2048, 1, 4, 0.004, 0.003), _Round(8192, 1, 6, 0.004, 0.003)
 
 
 class Reference:
@@ -91,7 +91,7 @@ class Reference:
         points = ((ordered - middle) / self._unit).float()
         some = points[: SUPPORT * NODES]
         nodes, points = some[even_order(some)[0][:JUDGED_BY]].double(), points.double()
-        view = seen_from(some)[0].double()
+        view = seen_from(some[: 2 * NODES])[0].double()
         rotations, translations = self._propose(nodes, view)
         some = nodes[:GLANCE]
         rotations, translations = self._coarse.refine(some, rotations, translations, *COARSE)
