@@ -16,6 +16,7 @@ from .calibrate import calibrate_on
 from .compare import comparing
 from .datasets import datasets
 from .demo import write_pair
+from .demo_part import write_part
 from .evaluate import EvaluateOptions, evaluate_on
 from .fit import few_shot_detector, fitting
 from .folders import FolderOptions, score_folder
@@ -233,9 +234,15 @@ def evaluate(
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the scans and the report.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Which objects; 108 is a clear case.")] = 108,
+    part: Annotated[
+        bool, typer.Option("--part", help="Make a part to inspect: nominal, normal scans and defects. None is scored.")
+    ] = False,
 ) -> None:
     """Make a healthy and a damaged object in code, score both with the embedded weights and write the report."""
     with reported_errors():
+        if part:
+            write_part(out, seed)
+            return
         files = write_pair(out, seed)
     report = out / "report.html"
     limit = Path("synthetic")
