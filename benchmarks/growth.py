@@ -91,7 +91,8 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
     print(
-        "| points | method | read, s | score, s | write, s | most memory, MiB |\n| ---: | --- | ---: | ---: | ---: | ---: |"
+        "| points | method | read, s | score, s | write, s | most memory, MiB |\n"
+        "| ---: | --- | ---: | ---: | ---: | ---: |"
     )
     found: dict[str, list[tuple[int, tuple[float, ...]]]] = {method: [] for method in arguments.methods}
     with tempfile.TemporaryDirectory() as folder:
