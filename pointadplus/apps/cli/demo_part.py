@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import typer
@@ -65,7 +66,7 @@ def bracket(holes: int = 2, boss: float = 0.0) -> Triangles:
     return np.array([*_faces(solid, (x, y, z), bored)])
 
 
-def _faces(solid: NDArray[np.bool_], lines: tuple[NDArray, ...], bored: dict[tuple[int, int], float]) -> Iterator[list]:
+def _faces(solid: NDArray[np.bool_], lines: tuple[NDArray, ...], bored: dict[tuple[int, int], float]) -> Iterator[Any]:
     """Triangles between solid cells and empty ones; where a hole is bored, along z, rings and the hole's side."""
     padded = np.pad(solid, 1)
     for cell in zip(*np.nonzero(solid), strict=True):
