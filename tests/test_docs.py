@@ -64,7 +64,7 @@ ONLY_READ = {
 }
 if find_spec("open3d") is None:
     ONLY_READ |= dict.fromkeys(
-        (r"pointadplus compare", r"from baselines import SurfaceDeviation\n\ndetector = .*nominal"),
+        (r"pointadplus (compare|fit --nominal)", r"from baselines import SurfaceDeviation\n\ndetector = .*nominal"),
         "Open3D has no wheel here",
     )
 _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
@@ -186,10 +186,10 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     near = (dented[:, :2].square().sum(1) < 0.05) & (dented[:, 2] > 0.2)
     dented[near, 2] -= 0.15
     names = [*(f"good{i}" for i in range(1, 5)), *(f"{place}/{i}" for place in ("good", "more-good") for i in range(4))]
-    names += ["scans/a", "scans/b", "parts/good/0", "parts/train/0", "parts/train/1"]
+    names += ["scans/healthy-1", "scans/healthy-2", "parts/good/0", "parts/train/0", "parts/train/1"]
     for seed, name in enumerate(names):
         save(folder / f"{name}.ply", scan(seed + 1))
-    for name in ("scan", "parts/bad/0"):
+    for name in ("scan", "scans/dent", "parts/bad/0"):
         save(folder / f"{name}.ply", dented)
     rows = (f"{row / 2},7,{x},{y},{z}\n" for row, (x, y, z) in enumerate(dented.tolist()))
     (folder / "scan.csv").write_text("".join(rows))  # no header, and the coordinates in columns 3 to 5

@@ -15,6 +15,7 @@ from .correspondence import (
     rasterize_labels,
     visible_mean,
 )
+from .labels import Paint
 from .mesh_correspondence import front_vertices, interpolate_on_mesh, mean_at_vertices, visible_vertices
 from .mesh_rasterizer import MeshFragments, rasterize_mesh
 from .orientation import orient_normals
@@ -29,6 +30,7 @@ __all__ = [
     "Fragments",
     "MeshFragments",
     "MultiViewRenderer",
+    "Paint",
     "RenderConfig",
     "Views",
     "best_view",

@@ -8,12 +8,18 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from ..cloud import PointCloud
 from ..config import check_range
 from ..errors import CloudWriteError, ConfigError
 from ..io import TriangleMesh
+from .labels import Paint, labelled
 from .renderer import MultiViewRenderer, RenderConfig
+from .views import Views
+
+_GAP = 2  # pixels between views
+_AMBIENT = 0.5  # share of a colour that is seen whatever way the surface faces
 
 
 def contact_sheet(
@@ -47,23 +53,41 @@ def contact_sheet(
 
 
 def save_contact_sheet(
-    scene: PointCloud | TriangleMesh, path: str | os.PathLike[str], config: RenderConfig | None = None
+    scene: PointCloud | TriangleMesh,
+    path: str | os.PathLike[str],
+    config: RenderConfig | None = None,
+    paint: Paint | None = None,
 ) -> None:
     """Render a cloud or a mesh and write a picture: a column a view; rows of headlight, depth and normals.
 
-    The x, y and z of normals are red, green and blue.
+    The x, y and z of normals are red, green and blue. Each view has its number, the direction that it is seen from, and
+    a length, in the scene's unit where that is known. `paint` adds a row of values in colour, and their bar.
 
     Raises:
+        ConfigError: a paint of other points.
         CloudWriteError: the picture cannot be written, or its extension is unknown.
     """
+    points = len(scene.points if isinstance(scene, PointCloud) else scene.vertices)
+    if paint is not None and len(paint.values) != points:
+        found = len(paint.values)
+        raise ConfigError("not a value a point", where="paint.values", expected=points, found=found)
     views = MultiViewRenderer(config).render(scene)
     images = views.images(("headlight", "depth", "normal_x", "normal_y", "normal_z", "mask"))
     gray, depth, normals, mask = images.split([1, 1, 3, 1], 1)
-    rows = [gray.expand_as(normals), depth.expand_as(normals)]
-    rows.append(torch.where(mask > 0, 0.5 + 0.5 * normals, 1.0))
-    sheet = contact_sheet(torch.cat(rows), columns=len(views))
+    rows = {"surface": gray.expand_as(normals), "depth, near is bright": depth.expand_as(normals)}
+    rows["normals"] = torch.where(mask > 0, 0.5 + 0.5 * normals, 1.0)
+    if paint is not None:
+        rows = {paint.name: _painted(views, paint) * (_AMBIENT + (1 - _AMBIENT) * gray), **rows}
+    sheet = contact_sheet(torch.cat([*rows.values()]), columns=len(views), gap=_GAP)
+    sheet = labelled(sheet, _GAP, [*rows], views.cameras, scene.unit, paint)
     try:
         sheet.save(path)
     except (OSError, ValueError) as error:
         expected = "a writable path ending in .png or .jpg"
         raise CloudWriteError("the picture cannot be written", where=path, expected=expected, found=error) from error
+
+
+def _painted(views: Views, paint: Paint) -> Float[Tensor, "v 3 h w"]:
+    """The colours of a paint, on white."""
+    colors = views.at_pixels(paint.colors(paint.values).to(views.depth)).permute(0, 3, 1, 2)
+    return avg_pool2d(torch.where(views.depth.isfinite()[:, None], colors, 1.0), views.supersample)

@@ -1,6 +1,7 @@
-"""The report: one HTML page that shows scored clouds in 3D and needs no network, and a PDF of a page a scan."""
+"""The report: one HTML page that shows scored clouds in 3D, a PDF of a page a scan, and sheets of views; no network."""
 
 from .page import write_report
 from .pdf import write_pdf
+from .sheet import save_detection_sheet
 
-__all__ = ["write_pdf", "write_report"]
+__all__ = ["save_detection_sheet", "write_pdf", "write_report"]

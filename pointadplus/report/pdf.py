@@ -184,7 +184,10 @@ class _Page:
     def table(self, detection: Detection, regions: Sequence[Region]) -> None:
         unit = detection.cloud.unit
         shown = f", {LISTED} shown" if len(regions) > LISTED else ""
-        self.text(EDGE, f"{len(regions)} region{'s' * (len(regions) != 1)}{shown}", color=SOFT)
+        count = f"{len(regions)} region{'s' * (len(regions) != 1)}{shown}"
+        if not regions and detection.verdict == "anomalous":
+            count = "No region: the object's score is above its limit, but no five points together reach a region's"
+        self.text(EDGE, count, color=SOFT)
         columns = _columns(detection, unit or "unit")
         rows = [[name for name, _ in columns], *([told(region) for _, told in columns] for region in regions[:LISTED])]
         widths = [max(len(row[place]) for row in rows) + 2 for place in range(len(columns))]

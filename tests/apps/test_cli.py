@@ -286,11 +286,27 @@ def test_render_draws_a_mesh_as_triangles(tmp_path: Path) -> None:
     result = run("render", tmp_path / "roof.obj", "--mesh", "--out", out, "--size", 32, "--supersample", 2)
     assert (result.code, result.out) == (0, f"{out}\n")
     with Image.open(out) as picture:
-        assert picture.size == (9 * 34 - 2, 3 * 34 - 2)
+        line = 20  # for what is written around
+        assert picture.size == (line + 9 * 34 - 2, 3 * line + 3 * 34 - 2)
         assert len(set(picture.convert("L").tobytes())) > 20  # shaded faces with smooth edges, not a blank sheet
     (tmp_path / "points.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n")
     result = run("render", tmp_path / "points.obj", "--mesh", "--out", out)
     assert result.code == 1 and "no face" in result.err
+
+
+def test_render_draws_scores(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, asked = [], []
+    monkeypatch.setattr(cli.detectors, "detector_of", lambda model: asked.append(model) or HeightDetector())
+    for more in ((), ("--model", "part.safetensors")):
+        result = run("render", scans / "low.ply", "--out", tmp_path / "views.png", "--size", 32, *more)
+        assert result.code == 0, result.err
+        with Image.open(tmp_path / "views.png") as picture:
+            sizes.append(picture.size)
+    assert asked == ["part.safetensors"]
+    assert sizes[1] == (sizes[0][0], sizes[0][1] + 34 + 40)  # one row more, and the bar
+    for more, word in ((("--calibration", "c.json"), "--model"), (("--model", "embedded", "--mesh"), "--mesh")):
+        result = run("render", scans / "low.ply", "--out", tmp_path / "none.png", *more)
+        assert result.code == 1 and word in result.err
 
 
 def anomaly_shapenet(root: Path) -> Path:

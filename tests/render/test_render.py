@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -16,6 +19,7 @@ from pointadplus.errors import CloudWriteError, ConfigError
 from pointadplus.render import (
     Cameras,
     MultiViewRenderer,
+    Paint,
     RenderConfig,
     contact_sheet,
     fill_unseen,
@@ -275,3 +279,33 @@ def test_contact_sheets(sphere: PointCloud, tmp_path: Path) -> None:
             save_contact_sheet(sphere, path, RenderConfig(views="sphere4", image_size=32))
     with pytest.raises(ConfigError, match="pictures"):
         contact_sheet(torch.zeros(2, 2, 8, 8))
+
+
+def test_a_sheet_says_where_it_is_seen_from_how_long_things_are_and_what_colours_mean(
+    sphere: PointCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    draw = ImageDraw.ImageDraw.text
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw, "text", lambda pen, at, text, *more: (written.append(text), draw(pen, at, text, *more))
+    )
+    config = RenderConfig(views="faces6", image_size=160, orthographic=True)
+    radius = float((sphere.points - sphere.points.mean(0)).norm(dim=1).max())
+    scene = replace(sphere, points=sphere.points * (17.0 / radius), unit="mm")
+    save_contact_sheet(scene, tmp_path / "plain.png", config)
+    assert {"1: seen from +x", "2: seen from -x", "6: seen from -z", "surface", "normals"} <= set(written)
+    assert written.count("10 mm") == 6  # 34 mm are 0.9 of a view's width; at most 0.4 of it is 15 mm
+    with Image.open(tmp_path / "plain.png") as picture:
+        pixels = torch.from_numpy(np.array(picture.convert("L")))
+    line = 20
+    foot = pixels[line + 3 * 162 - 2 : line + 3 * 162 - 2 + 10, line : line + 160]
+    longest = int((foot < 100).sum(1).max())
+    assert abs(longest - 10 * 0.9 * 160 / 34) <= 3
+
+    paint = Paint(
+        scene.points[:, 0] / 40 + 0.5, lambda x: torch.stack([x, 0 * x, 1 - x], 1), (0.0, 0.5, 0.52, 1.0), "s"
+    )
+    save_contact_sheet(scene, tmp_path / "painted.png", config, paint)
+    assert {"s", "0", "0.5", "1"} <= set(written) and "0.52" not in written  # it would lie on 0.5
+    with pytest.raises(ConfigError, match=r"paint\.values"):
+        save_contact_sheet(scene, tmp_path / "none.png", config, replace(paint, values=paint.values[1:]))

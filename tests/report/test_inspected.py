@@ -14,9 +14,11 @@ import torch
 from PIL import Image
 
 from pointadplus.cloud import PointCloud
-from pointadplus.report import write_report
+from pointadplus.render import RenderConfig
+from pointadplus.report import save_detection_sheet, write_report
 from pointadplus.report.facts import facts, statistics, verdict
 from pointadplus.report.inspected import Scale, extremes, section
+from pointadplus.report.sheet import paint_of
 from pointadplus.results.calibration import Calibration
 from pointadplus.results.detection import Detection
 from pointadplus.results.palette import BEYOND, COLD, GOOD, NEUTRAL, WARM, deviation_colors, limit_colors
@@ -133,3 +135,15 @@ def test_scans_that_nothing_is_known_of_keep_their_colours(tmp_path: Path, spher
     assert (scan["limit"], scan["badge"], scan["deviation"]) == (None, None, None)
     unmeasured = scan_of(replace(plain, measurable=False, notes=("too few points",)), tmp_path)
     assert (unmeasured["limit"], unmeasured["badge"]) == (0.5, "not measurable")
+
+
+def test_a_sheet_paints_what_the_report_does(tmp_path: Path) -> None:
+    detection = plate()
+    paint = paint_of(detection)
+    assert paint.name == "deviation, mm" and paint.marks[1:4] == (-0.2, 0.0, 0.3)
+    assert paint.marks[0] == -paint.marks[-1] <= -0.5
+    save_detection_sheet(detection, tmp_path / "sheet.png", RenderConfig(views="faces6", image_size=64))
+    with Image.open(tmp_path / "sheet.png") as picture:
+        seen = {color for _, color in picture.convert("RGB").getcolors(1 << 24) or ()}
+    assert any(red > 1.5 * max(green, blue) for red, green, blue in seen)  # the bump
+    assert any(blue > 1.5 * max(red, green) for red, green, blue in seen)  # the dent

@@ -85,6 +85,18 @@ def test_the_most_anomalous_scan_comes_first(opened: Browser) -> None:
     assert listed(opened) == by_score
 
 
+def test_the_head_counts_verdicts_and_an_alarm_without_region_is_told(tab: Browser, page: Path, tmp_path: Path) -> None:
+    tab.open(page)
+    assert tab.evaluate("document.getElementById('summary').textContent") == "4 scans · 2 anomalous · 2 normal"
+    plain = [scored("a.ply", 0.9, None), scored("b.ply", 0.8, None)]
+    tab.open(write_report(plain, tmp_path / "plain.html"))
+    assert tab.evaluate("document.getElementById('summary').textContent") == "2 scans · higher is more anomalous"
+    alarm = scored("a.ply", 0.9)
+    tab.open(write_report([replace(alarm, point_scores=0 * alarm.point_scores)], tmp_path / "alarm.html"))
+    told = tab.evaluate("document.getElementById('region-caption').textContent")
+    assert told == "No region: the object's score is above its limit, but no five points together reach 0.500"
+
+
 def test_scans_are_filtered_by_score_name_and_verdict(opened: Browser) -> None:
     put(opened, "wanted-score", "20")
     assert listed(opened) == ["a.ply", HOSTILE, "b.ply"]

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...errors import ConfigError
 from .against import NOMINAL, Against, Align, Normals, On, Tolerance
 from .calibrate import calibrate_on
 from .compare import comparing
 from .datasets import datasets
 from .demo import write_pair
+from .detectors import detector_of as _detector
 from .evaluate import EvaluateOptions, evaluate_on
 from .fit import few_shot_detector, fitting
 from .folders import FolderOptions, score_folder
@@ -233,9 +233,17 @@ def evaluate(
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the scans and the report.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Which objects; 108 is a clear case.")] = 108,
+    part: Annotated[
+        bool, typer.Option("--part", help="Make a part to inspect: nominal, normal scans and defects. None is scored.")
+    ] = False,
 ) -> None:
     """Make a healthy and a damaged object in code, score both with the embedded weights and write the report."""
     with reported_errors():
+        if part:
+            from .demo_part import write_part
+
+            write_part(out, seed)
+            return
         files = write_pair(out, seed)
     report = out / "report.html"
     limit = Path("synthetic")
@@ -258,19 +266,6 @@ def doctor() -> None:
         typer.echo(f"{finding.state:8s}{finding.what}: {finding.found}{mend}")
     if not is_well(findings):
         raise typer.Exit(1)
-
-
-def _detector(weights: str, resolution: str | None = None) -> AnomalyDetector:
-    from ...results.methods import load_detector
-    from ...zero_shot.detector import ZeroShotDetector
-
-    detector = None if weights == "embedded" else load_detector(weights)
-    if detector is None or (resolution and isinstance(detector, ZeroShotDetector)):
-        return ZeroShotDetector(weights, resolution=resolution)
-    if resolution:
-        found = type(detector).__name__
-        raise ConfigError("not a zero-shot detector", where="--resolution", expected="zero-shot weights", found=found)
-    return detector
 
 
 def _calibrated(

@@ -59,6 +59,6 @@ element("size").addEventListener("input", redraw);
 window.addEventListener("resize", refresh);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
 
-element("summary").textContent = `${number(scans.length)} ${scans.length === 1 ? "scan" : "scans"} · higher is more anomalous`;
+element("summary").textContent = [`${number(scans.length)} ${scans.length === 1 ? "scan" : "scans"}`, ...verdicts()].join(" · ");
 listScans();
 select(list.shown[0]);

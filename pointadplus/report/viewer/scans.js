@@ -72,6 +72,15 @@ const firstThreshold = (scan) => (scan.limit === null ? 0 : Math.min(LEVELS, Mat
 const KINDS = { "in tolerance": "good", normal: "good", "out of tolerance": "bad", anomalous: "bad", "not measurable": "unknown" };
 const SIGNS = { good: "✓ ", bad: "✗ ", unknown: "? " };
 
+/** How many scans have which verdict, bad ones first; where nothing was decided, what a score means. */
+function verdicts() {
+  const order = ["bad", "unknown", "good"];
+  const found = [...new Set(scans.map((scan) => scan.badge))].filter((badge) => badge !== null);
+  found.sort((one, other) => order.indexOf(KINDS[one]) - order.indexOf(KINDS[other]));
+  const told = found.map((badge) => `${number(scans.filter((scan) => scan.badge === badge).length)} ${badge}`);
+  return told.length ? told : ["higher is more anomalous"];
+}
+
 /** The verdict in words, with a sign, so that no colour has to be seen; hidden where nothing was decided. */
 function fillBadge(badge, scan) {
   const kind = KINDS[scan.badge] ?? "";

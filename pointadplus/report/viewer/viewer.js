@@ -220,7 +220,8 @@ function fillTable(table, scan, most = Infinity) {
   table.caption.textContent = regionsFound(scan, shown.length);
 }
 
-function regionsFound({ deviation, regionCount, regionThreshold }, shown) {
+function regionsFound({ badge, deviation, regionCount, regionThreshold }, shown) {
+  if (badge === "anomalous" && !regionCount) return `No region: the object's score is above its limit, but no five points together reach ${score(regionThreshold)}`;
   const count = `${number(regionCount)} ${regionCount === 1 ? "region" : "regions"}`;
   const from = deviation?.limits ? "out of tolerance" : `at ${score(regionThreshold)} or above`;
   return `${count} ${from}${shown < regionCount ? `, ${number(shown)} shown` : ""}`;
