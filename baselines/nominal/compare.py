@@ -54,6 +54,13 @@ class Laid(NamedTuple):
     alignment: Alignment
     scale: Scale
 
+    @property
+    def pose(self) -> tuple[float, ...]:
+        """As `Inspection.pose` has it."""
+        motion = self.alignment.motion
+        rows = torch.cat([motion.rotation * self.scale.factor, motion.translation[:, None]], 1)
+        return tuple(rows.flatten().tolist())
+
 
 @dataclass(frozen=True)
 class NominalComparison:

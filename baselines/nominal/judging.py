@@ -130,6 +130,7 @@ def _inspection(
         nominal=nominal.mesh.name,
         unit=laid.scale.unit,
         alignment=nominal.kind,
+        pose=laid.pose,
         residual=None if residual is None else residual * per,
         rests_on=laid.alignment.share,
         coverage=covered,

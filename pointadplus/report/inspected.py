@@ -80,15 +80,15 @@ def extremes(cloud: PointCloud, deviation: Float[Tensor, "n"], found: Inspection
 
 
 def section(detection: Detection) -> dict[str, Any] | None:
-    """A detection's `Section` in plain values, with the `factor` by which deviations are drawn larger; None where there
-    is none."""
-    cut = detection.section
-    if cut is None:
+    """A detection's `Section` in plain values, its place in the nominal's frame, with the `factor` by which deviations
+    are drawn larger; None where there is none."""
+    cut, inspection = detection.section, detection.inspection
+    if cut is None or inspection is None:
         return None
     largest = float(cut.points[:, 4].abs().max())
     return {
         "window": cut.window,
-        "place": cut.place,
+        "place": inspection.on_nominal(cut.place),
         "factor": _round_down(WHISKER * cut.window / largest) if largest else 1.0,
         "nominal": _short(cut.nominal),
         "points": _short(cut.points),

@@ -173,7 +173,7 @@ class _Page:
             dots = "" if found.tolerance is None else ", limits dotted"
             self.text(half, f"Section through the worst place, {rounded(2 * cut['window'])}{unit} wide", color=SOFT)
             self.at += 0.14
-            self.text(half, f"({place}); nominal black{dots}, whiskers × {cut['factor']:g}", color=SOFT)
+            self.text(half, f"({place}) on the nominal, black{dots}, whiskers × {cut['factor']:g}", color=SOFT)
             self.at -= 1.69
         for label, value in statistics(found):
             self.at += 0.155
@@ -216,7 +216,7 @@ class _Page:
 def _columns(detection: Detection, unit: str) -> list[tuple[str, Callable[[Region], str]]]:
     """Headings of the table of regions, and what stands under each."""
 
-    def off(name: str, told: Callable[[float], str]) -> Callable[[Region], str]:
+    def off(name: str, told: Callable[[Any], str]) -> Callable[[Region], str]:
         return lambda region: "–" if region.deviation is None else told(getattr(region.deviation, name))
 
     inspected = [
@@ -229,5 +229,7 @@ def _columns(detection: Detection, unit: str) -> list[tuple[str, Callable[[Regio
         ("peak score", lambda region: f"{region.peak_score:.3f}"),
         (f"area {unit}²", lambda region: rounded(region.area)),
         (f"length × width {unit}", lambda region: " × ".join(map(rounded, region.extent[:2]))),
-        ("position", lambda region: ", ".join(map(rounded, region.position))),
+        ("position", lambda region: ", ".join(map(rounded, region.position)))
+        if detection.inspection is None
+        else ("on the nominal", off("position", lambda position: ", ".join(map(rounded, position)))),
     ]

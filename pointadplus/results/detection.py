@@ -137,8 +137,12 @@ class Detection:
             ConfigError: an option out of range.
         """
         level = self.point_threshold if threshold is None else threshold
-        off = None if self.inspection is None else self.layers["deviation"].detach().cpu()
-        return find_regions(self.cloud, self.valid_scores, level, min_points=min_points, deviation=off)
+        if self.inspection is None:
+            return find_regions(self.cloud, self.valid_scores, level, min_points=min_points)
+        off, on_nominal = self.layers["deviation"].detach().cpu(), self.inspection.on_nominal
+        return find_regions(
+            self.cloud, self.valid_scores, level, min_points=min_points, deviation=off, on_nominal=on_nominal
+        )
 
     def colored(self) -> PointCloud:
         """The cloud in the colours of its scores, from dark blue, normal, to yellow, anomalous; see `palette`."""

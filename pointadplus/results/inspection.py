@@ -22,6 +22,8 @@ class Inspection:
         nominal: the reference's name.
         unit: of length, that of the scan; None where nothing told it.
         alignment: `"best fit"`, `"none"` or `"reference points"`.
+        pose: where the scan's positions, in its file's frame and unit, lie in the nominal's: the rows of (3, 4), a
+            rotation times a change of unit, and a shift; see `on_nominal`.
         residual: RMS distance of the points that the alignment rests on; of reference points that of the pairs; None
             where nothing was aligned.
         rests_on: share of the scan's points that the alignment rests on.
@@ -45,6 +47,7 @@ class Inspection:
     nominal: str
     unit: str | None
     alignment: Literal["best fit", "none", "reference points"]
+    pose: tuple[float, ...]
     residual: float | None
     rests_on: float
     coverage: float
@@ -70,11 +73,17 @@ class Inspection:
         """The decision in words; None as for `in_tolerance`."""
         return None if self.in_tolerance is None else IN if self.in_tolerance else OUT
 
+    def on_nominal(self, position: Sequence[float]) -> tuple[float, float, float]:
+        """A position of the scan's file in the frame and unit of the nominal."""
+        rows = (self.pose[start : start + 4] for start in (0, 4, 8))
+        x, y, z = (sum(a * b for a, b in zip(row, (*position, 1.0), strict=True)) for row in rows)
+        return x, y, z
+
     def as_record(self) -> dict[str, Any]:
         """Plain values under the names above, in their order, after the verdict."""
         values = asdict(self)
         limits = None if self.tolerance is None else list(self.tolerance)
-        return {"verdict": self.verdict, **values, "tolerance": limits}
+        return {"verdict": self.verdict, **values, "pose": list(self.pose), "tolerance": limits}
 
 
 def in_words(found: Mapping[str, Any]) -> str:

@@ -22,7 +22,10 @@ COLUMNS = (
 )  # fmt: skip
 
 #: Behind them, of scans that were compared with a nominal; see `RegionDeviation`.
-DEVIATIONS = ("largest_deviation", "mean_deviation", "excess_volume", "lack_volume")
+_OFF = "largest", "mean", "excess", "lack"
+DEVIATIONS = (
+    "largest_deviation", "mean_deviation", "excess_volume", "lack_volume", "nominal_x", "nominal_y", "nominal_z",
+)  # fmt: skip
 
 # Okabe and Ito, Color Universal Design (2008), without black and grey: told apart with any colour vision.
 COLORS = ("E69F00", "56B4E9", "009E73", "F0E442", "0072B2", "D55E00", "CC79A7")
@@ -72,8 +75,10 @@ def region_table(
                 word = None if region["word"] is None else inert(region["word"])
                 first = (inert(name), region["number"], region["points"], region["area"])
                 off = region.get("deviation") or {}
-                volumes = (off.get(name) for name in ("largest", "mean", "excess", "lack")) if inspected else ()
-                table.writerow((*first, *vectors, *scores, word, region["word_share"], unit, *volumes))
+                told = (
+                    (*(off.get(name) for name in _OFF), *off.get("position", (None, None, None))) if inspected else ()
+                )
+                table.writerow((*first, *vectors, *scores, word, region["word_share"], unit, *told))
             flush()
 
         yield write

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -40,12 +40,14 @@ class RegionDeviation:
         largest: signed deviation of the point that is farthest off, + where there is too much.
         mean: of its points.
         excess, lack: volume of what is too much and of what is missing, each at least 0: Σ of area × deviation.
+        position: the region's, in the frame and unit of the nominal.
     """
 
     largest: float
     mean: float
     excess: float
     lack: float
+    position: tuple[float, float, float]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -124,6 +126,7 @@ def find_regions(
     *,
     min_points: int = MIN_POINTS,
     deviation: Float[Tensor, "n"] | None = None,
+    on_nominal: Callable[[Sequence[float]], tuple[float, float, float]] | None = None,
 ) -> tuple[Region, ...]:
     """The connected parts of the points that score `threshold` or more, the highest peak first.
 
@@ -148,6 +151,7 @@ def find_regions(
         threshold: at least 0; above 1 there is no region.
         min_points: smaller parts are left out; at least 1.
         deviation: (N,) signed distances from a nominal, NaN where there is none, that regions are to tell; or None.
+        on_nominal: with deviations, what a position is in the nominal's frame.
 
     Raises:
         ConfigError: the scores do not fit the cloud, or an option is out of range.
@@ -167,13 +171,14 @@ def find_regions(
     areas = point_areas(cloud.points, torch.cat(members)).split([len(own) for own in members])
     sketch = canonical_order(cloud.points)[:LOCAL]
     view = seen_from(cloud.points[sketch], cloud.eye)
-    return tuple(
-        replace(
-            _measure(cloud, scores, chosen, own, float(area.sum()), sketch, view, number),
-            deviation=None if deviation is None else _off(deviation[own].double(), area),
-        )
-        for number, (own, area) in enumerate(zip(members, areas, strict=True), 1)
-    )
+    found = []
+    for number, (own, area) in enumerate(zip(members, areas, strict=True), 1):
+        region = _measure(cloud, scores, chosen, own, float(area.sum()), sketch, view, number)
+        if deviation is not None and on_nominal is not None:
+            off = _off(deviation[own].double(), area, on_nominal(region.position))
+            region = replace(region, deviation=off)
+        found.append(region)
+    return tuple(found)
 
 
 def region_numbers(regions: Iterable[Region], cloud: PointCloud) -> Int[Tensor, "n"]:
@@ -197,7 +202,9 @@ def point_areas(points: Float[Tensor, "n 3"], own: Int[Tensor, "k"]) -> Float[Te
     return math.pi * distance.square().sum(1) / max(1, neighbors * (neighbors + 1) // 2)
 
 
-def _off(deviation: Float[Tensor, "k"], area: Float[Tensor, "k"]) -> RegionDeviation | None:
+def _off(
+    deviation: Float[Tensor, "k"], area: Float[Tensor, "k"], position: tuple[float, float, float]
+) -> RegionDeviation | None:
     """What the deviations of a region's points amount to; None where none was measured."""
     known = ~deviation.isnan()
     if not known.any():
@@ -205,7 +212,7 @@ def _off(deviation: Float[Tensor, "k"], area: Float[Tensor, "k"]) -> RegionDevia
     deviation, area = deviation[known], area[known]
     largest = float(deviation[deviation.abs().argmax()])
     excess, lack = (float((area * part.clamp_min(0)).sum()) for part in (deviation, -deviation))
-    return RegionDeviation(largest, float(deviation.mean()), excess, lack)
+    return RegionDeviation(largest, float(deviation.mean()), excess, lack, position)
 
 
 def _measure(

@@ -82,7 +82,10 @@ def test_a_turned_scan_in_another_unit_has_the_same_section() -> None:
     points[np.linalg.norm(points - [35, 0, 12], axis=1) < 5, 1] -= 0.4
     turn = trimesh.transformations.rotation_matrix(1.0, (1, 2, 3))[:3, :3]
     one = cut(compared(points, mesh, tolerance=0.3, align="best-fit"))
-    other = cut(compared(points @ turn.T * 0.1 + 500, mesh, tolerance=0.3, align="best-fit"))
+    away = compared(points @ turn.T * 0.1 + 500, mesh, tolerance=0.3, align="best-fit")
+    other = cut(away)
+    off = away.regions()[0].deviation
+    assert off is not None and np.linalg.norm(np.array(off.position) - [35, -0.4, 12]) < 1.0, "where the drawing has it"
     assert other.window == pytest.approx(one.window / 10, rel=0.02)
     assert np.linalg.norm((np.array(other.place) - 500) * 10 - turn @ one.place) < 1.0
     assert other.points[:, 4].max() == pytest.approx(float(one.points[:, 4].max()) / 10, abs=2e-3)

@@ -12,6 +12,9 @@ from pointadplus.results.section import Section
 LIMITS = (-0.2, 0.3)
 
 
+POSE = (1.0, 0.0, 0.0, 100.0, 0.0, 1.0, 0.0, 200.0, 0.0, 0.0, 1.0, 300.0)  # the scan's frame is shifted
+
+
 def plate(
     name: str = "plate.ply", bump: float = 0.8, dent: float = 0.5, tolerance: tuple[float, float] | None = LIMITS
 ) -> Detection:
@@ -31,7 +34,7 @@ def plate(
     shares = (1 - over - under, over, under) if tolerance else (None, None, None)
     good = None if tolerance is None else over + under == 0
     found = Inspection(
-        nominal="plate.step", unit="mm", alignment="best fit", residual=0.018, rests_on=0.97, coverage=1.0,
+        nominal="plate.step", unit="mm", alignment="best fit", pose=POSE, residual=0.018, rests_on=0.97, coverage=1.0,
         tolerance=tolerance, measured=len(known), mean=float(known.mean()), rms=float(known.square().mean().sqrt()),
         low=0.0, high=0.0, largest=bump, smallest=-dent, within=shares[0], over=shares[1], under=shares[2],
         not_measured=91 / len(x), significant=0.04, lod=0.04, missing=0.0, in_tolerance=good,

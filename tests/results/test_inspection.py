@@ -23,7 +23,9 @@ from pointadplus.results.region_files import DEVIATIONS, region_table
 from pointadplus.results.section import Section
 
 FOUND = Inspection(
-    nominal="part.step", unit="mm", alignment="best fit", residual=0.018, rests_on=0.99, coverage=0.97,
+    nominal="part.step", unit="mm", alignment="best fit",
+    pose=(0.0, -1.0, 0.0, 5.0, 1.0, 0.0, 0.0, 6.0, 0.0, 0.0, 1.0, 7.0),
+    residual=0.018, rests_on=0.99, coverage=0.97,
     tolerance=(-0.2, 0.2), measured=1000, mean=0.01, rms=0.05, low=-0.04, high=0.06, largest=0.412, smallest=-0.102,
     within=0.971, over=0.029, under=0.0, not_measured=0.0, significant=0.08, lod=0.04, missing=0.0, in_tolerance=False,
 )  # fmt: skip
@@ -81,8 +83,10 @@ def test_regions_tell_how_far_they_are_off_and_the_volume_of_it() -> None:
     assert off.excess == pytest.approx(0.45 * math.pi * 36, rel=0.06)
     assert off.lack == 0.0
     assert region.as_record()["deviation"] == {
-        "largest": off.largest, "mean": off.mean, "excess": off.excess, "lack": off.lack,
+        "largest": off.largest, "mean": off.mean, "excess": off.excess, "lack": off.lack, "position": off.position,
     }  # fmt: skip
+    x, y, z = region.position
+    assert off.position == pytest.approx((5 - y, 6 + x, 7 + z)), "in the nominal's frame"
     (without,) = plate(None).regions()
     assert without.deviation is None
     assert "deviation" not in without.as_record()
@@ -122,8 +126,10 @@ def test_a_table_of_regions_has_their_deviations(tmp_path: Path) -> None:
     with region_table(tmp_path / "regions.csv", inspected=True) as write:
         write("scan.ply", [region.as_record()], "mm")
     header, row = csv.reader((tmp_path / "regions.csv").read_text(encoding="utf-8").splitlines())
-    assert tuple(header[-4:]) == DEVIATIONS
-    assert [float(value) for value in row[-4:]] == pytest.approx(list(region.as_record()["deviation"].values()))
+    assert tuple(header[-7:]) == DEVIATIONS
+    off = region.as_record()["deviation"]
+    told = [*(off[name] for name in ("largest", "mean", "excess", "lack")), *off["position"]]
+    assert [float(value) for value in row[-7:]] == pytest.approx(told)
 
 
 def test_what_is_kept_is_whole(tmp_path: Path) -> None:

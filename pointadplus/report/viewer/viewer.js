@@ -191,13 +191,14 @@ const COLUMNS = [
   ["Length × width", (region) => region.extent.slice(0, 2).map(length).join(" × ")],
   ["Depth", (region) => (region.depth === null ? "–" : `${!region.sided ? "±" : region.depth > 0 ? "+" : ""}${length(region.depth)}`)],
   ["Position", (region, scan) => place(region.position, scan)],
+  ["On the nominal", (region, scan) => (region.deviation ? place(region.deviation.position, scan) : "–")],
   ["Word", (region) => region.word],
 ];
-const OF_NOMINAL = COLUMNS.slice(1, 5).map(([name]) => name);
+const OF_NOMINAL = [...COLUMNS.slice(1, 5).map(([name]) => name), "On the nominal"];
 
 /** The columns that a scan's table has. */
 function columnsOf(scan) {
-  const told = { "Word": scan.regions.some((region) => region.word !== null), "Mean score": !scan.deviation };
+  const told = { "Word": scan.regions.some((region) => region.word !== null), "Mean score": !scan.deviation, "Position": !scan.deviation };
   for (const name of OF_NOMINAL) told[name] = Boolean(scan.deviation);
   return COLUMNS.filter(([name]) => told[name] ?? true);
 }
