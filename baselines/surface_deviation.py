@@ -123,6 +123,7 @@ class SurfaceDeviation(AnomalyDetector):
         align: Any = "best-fit",
         on: Any = None,
         tolerance: Any = None,
+        thickness: bool = False,
     ) -> Self:
         """Remember normal scans (anything that `score` takes); the first gives the pose.
 
@@ -141,6 +142,7 @@ class SurfaceDeviation(AnomalyDetector):
             on: part of the nominal that the best fit is of: two opposite corners of a box, or three and more points of
                 its surface, to twice their spacing; None is all of it.
             tolerance: lowest and highest deviation that is good, or one number for both, in the nominal's unit.
+            thickness: whether walls are measured, too: see `nominal.thickness.walls`.
 
         Raises:
             ConfigError: no scan given and no nominal; an `align`, `on` or `tolerance` that is none; or a nominal for a
@@ -149,7 +151,8 @@ class SurfaceDeviation(AnomalyDetector):
         """
         if nominal is not None:
             self.preparation.check_nominal()
-            return self._fit_nominal(normals, progress, against.comparison(nominal, align, on, tolerance))
+            found = against.comparison(nominal, align, on, tolerance, thickness=thickness)
+            return self._fit_nominal(normals, progress, found)
         self._nominal = None
         clouds = normal_clouds(normals, "SurfaceDeviation", self.preparation)
         self._offset, self._size = clouds[0].offset, PartSize.of(clouds[0])
@@ -194,7 +197,7 @@ class SurfaceDeviation(AnomalyDetector):
 
         Against a nominal it is signed, + where there is too much, not averaged, and NaN where nothing can be measured;
         `lod` beside it is what 95 % of the points stay under by noise and alignment alone, `usual` what normal scans
-        leave there. `Detection.inspection` has the rest. A scan of another size has no verdict then.
+        leave there, `thickness` that of the wall, if asked for. `Detection.inspection` has the rest.
 
         Raises:
             ConfigError: not fitted yet.

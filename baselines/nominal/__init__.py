@@ -16,7 +16,9 @@ from .stored import NEEDED, restored, stored
 __all__ = ["NEEDED", "NominalComparison", "NominalMesh", "Usual", "comparison", "restored", "stored"]
 
 
-def comparison(nominal: Any, align: Any = "best-fit", on: Any = None, tolerance: Any = None) -> NominalComparison:
+def comparison(
+    nominal: Any, align: Any = "best-fit", on: Any = None, tolerance: Any = None, *, thickness: bool = False
+) -> NominalComparison:
     """What scans are compared with, from what `SurfaceDeviation.fit` takes.
 
     Raises:
@@ -24,7 +26,7 @@ def comparison(nominal: Any, align: Any = "best-fit", on: Any = None, tolerance:
         CloudError: the nominal cannot be read as triangles.
     """
     laid, part, limits = read_align(align), read_on(on), read_tolerance(tolerance)
-    return NominalComparison(NominalMesh.of(as_mesh(nominal)), laid, part, limits)
+    return NominalComparison(NominalMesh.of(as_mesh(nominal)), laid, part, limits, thickness=thickness)
 
 
 def read_tolerance(tolerance: Any) -> tuple[float, float] | None:

@@ -29,6 +29,7 @@ from .judging import Findings, inspect
 from .mesh import NominalMesh
 from .places import Places
 from .section import section
+from .thickness import Walls, walls
 from .units import Scale, reconcile
 
 REACH = 0.1  # ours: share of the nominal's size beyond which a point is none of the part
@@ -72,6 +73,7 @@ class NominalComparison:
         on: part of the nominal that is fitted to, see `align.read_on`; None is all of it.
         tolerance: lowest and highest good deviation, in the nominal's unit, or None.
         usual: what normal scans leave, or None.
+        thickness: whether walls are measured, too.
     """
 
     mesh: NominalMesh
@@ -79,6 +81,7 @@ class NominalComparison:
     on: np.ndarray | None = None
     tolerance: tuple[float, float] | None = None
     usual: Usual | None = field(default=None, repr=False)
+    thickness: bool = False
 
     @cached_property
     def places(self) -> Places:
@@ -110,9 +113,10 @@ class NominalComparison:
             measured = self.measure(laid)
         with watch.stage("judge"):
             usual = self._usual_at(laid.points)
-            findings = inspect(self, cloud, laid, measured, usual, ground_removed=ground_removed)
+            thick = walls(self.mesh, laid.points, measured) if self.thickness else None
+            findings = inspect(self, cloud, laid, measured, usual, thick, ground_removed=ground_removed)
             cut = section(self.mesh, cloud, laid, measured, findings.scores)
-        return _detection(cloud, laid.scale, findings, cut, dict(watch.seconds))
+        return _detection(cloud, laid.scale, findings, cut, thick, dict(watch.seconds))
 
     def learnt(self, clouds: Iterable[PointCloud]) -> Usual:
         """Mean and spread of the deviations of normal scans at each place.
@@ -208,7 +212,12 @@ def _unmeasured(cloud: PointCloud, notes: tuple[str, ...], seconds: dict[str, fl
 
 
 def _detection(
-    cloud: PointCloud, scale: Scale, found: Findings, cut: Section | None, seconds: dict[str, float]
+    cloud: PointCloud,
+    scale: Scale,
+    found: Findings,
+    cut: Section | None,
+    thick: Walls | None,
+    seconds: dict[str, float],
 ) -> Detection:
     per = 1 / scale.factor  # the scan's units in one of the nominal's
 
@@ -218,6 +227,8 @@ def _detection(
     layers = {"deviation": layer(found.deviation), "lod": layer(found.lod)}
     if found.usual is not None:
         layers["usual"] = layer(found.usual)
+    if thick is not None:
+        layers["thickness"] = layer(thick.part)
     return Detection(
         found.object_score, cloud.to_rows(torch.from_numpy(found.scores)), cloud, layers, seconds,
         notes=found.notes, measurable=found.measurable, inspection=found.inspection, section=cut,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from pointadplus.results.inspection import Inspection
 
 from .deviation import AROUND, SIGMAS, Measured, registration, shared
 from .telling import place_of_missing, told
+from .thickness import Thinnest, Walls, thinnest
 
 if TYPE_CHECKING:
     from .compare import Laid, NominalComparison, Usual
@@ -40,6 +42,7 @@ def inspect(
     laid: Laid,
     measured: Measured,
     usual: Usual | None,
+    thick: Walls | None = None,
     *,
     ground_removed: bool,
 ) -> Findings:
@@ -54,6 +57,7 @@ def inspect(
         cloud: the scan.
         laid, measured: how it lies, and its deviations.
         usual: what normal scans leave at each of its points, or None.
+        thick: its walls, if they are measured.
         ground_removed: whether a plane under the part was left out already.
     """
     deviation = measured.deviation
@@ -77,6 +81,8 @@ def inspect(
     if known.any():
         missing = float(lacking.sum()) * nominal.places.area
         found = _inspection(nominal, laid, measured, lod, covered, missing, measurable)
+        if thick is not None:
+            found = _with_walls(found, thinnest(thick, laid.points, measured.spacing), laid, nominal.mesh.center)
         if missing and measurable:
             notes += (place_of_missing(nominal, lacking),)
         if found.tolerance is not None and found.lod > COARSE * (found.tolerance[1] - found.tolerance[0]) / 2:
@@ -151,6 +157,14 @@ def _inspection(
         missing=missing * per**2,
         in_tolerance=good if measurable else None,
     )
+
+
+def _with_walls(found: Inspection, thin: Thinnest | None, laid: Laid, center: np.ndarray) -> Inspection:
+    if thin is None:
+        return found
+    per = 1 / laid.scale.factor
+    x, y, z = (thin.place + center).tolist()
+    return replace(found, thinnest=thin.part * per, thinnest_nominal=thin.nominal * per, thinnest_at=(x, y, z))
 
 
 def _eyes(cloud: PointCloud, laid: Laid, center: np.ndarray) -> np.ndarray | None:

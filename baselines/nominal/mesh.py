@@ -184,6 +184,13 @@ class NominalMesh:
         rays = np.concatenate([origins, directions], 1).astype(np.float32)
         return self.scene.test_occlusions(self._tensor(rays)).numpy()
 
+    def cast(self, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How far rays, (N, 3) each, with unit directions, go until they meet the nominal, (N,), ∞ if they do not; and
+        (N,) the facets that they meet."""
+        rays = np.concatenate([origins, directions], 1).astype(np.float32)
+        found = self.scene.cast_rays(self._tensor(rays))
+        return found["t_hit"].numpy(), found["primitive_ids"].numpy()
+
     def sample(self, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Points spread evenly by area, (K, 3) float64 about `center`, and their facets."""
         rng = np.random.default_rng(seed)

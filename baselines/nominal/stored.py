@@ -32,6 +32,7 @@ def stored(nominal: NominalComparison) -> tuple[dict[str, Tensor], dict[str, Any
         "unit": mesh.unit,
         "align": "points" if isinstance(pairs, Pairs) else pairs,
         "tolerance": nominal.tolerance,
+        "thickness": nominal.thickness,
     }
     return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}, told
 
@@ -47,4 +48,4 @@ def restored(tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> NominalC
     align = Pairs(arrays["pairs_nominal"], arrays["pairs_scan"]) if told["align"] == "points" else told["align"]
     tolerance = None if told["tolerance"] is None else (told["tolerance"][0], told["tolerance"][1])
     usual = Usual(arrays["usual_mean"], arrays["usual_spread"]) if "usual_mean" in arrays else None
-    return NominalComparison(mesh, align, arrays.get("on"), tolerance, usual)
+    return NominalComparison(mesh, align, arrays.get("on"), tolerance, usual, told.get("thickness", False))

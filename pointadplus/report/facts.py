@@ -61,7 +61,11 @@ def statistics(found: Inspection) -> list[Fact]:
         ("LoD, median", f"{rounded(found.lod)}{unit}"),
         ("Nominal seen", share(found.coverage)),
     ]
-    return [*rows, ("Nominal missing", f"{rounded(found.missing)}{square}")] if found.missing else rows
+    if found.missing:
+        rows.append(("Nominal missing", f"{rounded(found.missing)}{square}"))
+    if found.thinnest is not None and found.thinnest_nominal is not None:
+        rows.append(("Thinnest wall", f"{rounded(found.thinnest)}, nominal {rounded(found.thinnest_nominal)}{unit}"))
+    return rows
 
 
 def _alignment(found: Inspection) -> str:

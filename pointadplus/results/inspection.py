@@ -39,6 +39,9 @@ class Inspection:
         significant: share of the measured points whose deviation exceeds its `lod`; by noise alone 0.05 at most.
         lod: median level of detection, the half-width of 95 % of what noise and alignment make of no deviation at all.
         missing: area of the nominal that the scan should show and does not, in squared units.
+        thinnest, thinnest_nominal: least thickness of a wall that five neighbouring points tell together, and the
+            nominal's there; None unless walls were measured.
+        thinnest_at: where that is, in the nominal's frame and unit, or None.
         in_tolerance: False where five neighbouring points lie outside by more than their level of detection (ISO
             14253-1: out only if that is beyond the uncertainty); None without a tolerance, or where `Detection.notes`
             say why nothing can be said.
@@ -67,6 +70,9 @@ class Inspection:
     lod: float
     missing: float
     in_tolerance: bool | None
+    thinnest: float | None = None
+    thinnest_nominal: float | None = None
+    thinnest_at: tuple[float, float, float] | None = None
 
     @property
     def verdict(self) -> Literal["in tolerance", "out of tolerance"] | None:
@@ -100,7 +106,10 @@ def in_words(found: Mapping[str, Any]) -> str:
     how = {"none": "not aligned"}.get(found["alignment"], f"aligned by {found['alignment']}")
     rest = "" if found["residual"] is None else f", residual {rounded(round(found['residual'], 9))}{unit}"
     missing = f"; {rounded(found['missing'])}{unit and unit + '²'} missing" if found["missing"] else ""
-    return f"{'; '.join(told)}; {how}{rest}{missing}"
+    thin = ""
+    if found["thinnest"] is not None:
+        thin = f"; thinnest wall {rounded(found['thinnest'])}{unit}, nominal {rounded(found['thinnest_nominal'])}{unit}"
+    return f"{'; '.join(told)}; {how}{rest}{missing}{thin}"
 
 
 def limits(tolerance: Sequence[float]) -> str:

@@ -11,7 +11,8 @@ from .region_files import inert, open_table
 
 _FOUND = (
     "nominal", "unit", "alignment", "residual", "rests_on", "coverage", "measured", "mean", "rms", "low", "high",
-    "largest", "smallest", "within", "over", "under", "not_measured", "significant", "lod", "missing",
+    "largest", "smallest", "within", "over", "under", "not_measured", "significant", "lod", "missing", "thinnest",
+    "thinnest_nominal",
 )  # fmt: skip
 COLUMNS = (
     "path", "verdict", "object_score", *_FOUND, "tolerance_low", "tolerance_high", "regions", "excess_volume",

@@ -57,6 +57,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_walls_are_told_where_asked_by_compare_and_by_a_saved_part(folder: Path, tmp_path: Path) -> None:
+    bump, nominal = folder / "scans" / "bump.ply", ["--nominal", folder / "part.stl", "--unit", "mm", "--thickness"]
+    line = run("compare", bump, *nominal, "--csv", tmp_path / "found.csv", "--points", tmp_path / "points").out
+    with (tmp_path / "found.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert 9.5 < float(row["thinnest"]) < 10.1 and float(row["thinnest_nominal"]) == pytest.approx(10), (
+        "the legs' walls"
+    )
+    assert f"; thinnest wall {float(row['thinnest']):.3g} mm, nominal 10 mm" in line
+    assert b" thickness\n" in (tmp_path / "points" / "bump.ply").read_bytes()[:1000]
+    run("fit", *nominal, "--out", tmp_path / "part.safetensors")
+    assert "; thinnest wall " in run("score", bump, "--model", tmp_path / "part.safetensors").out
+    assert "thinnest" not in run("compare", bump, *nominal[:-1]).out
+    refused = run("fit", "--normals", folder / "scans", "--thickness", "--out", tmp_path / "no.safetensors")
+    assert refused.code == 1 and "no nominal" in refused.err
+
+
 def test_a_line_a_scan_with_the_verdict_first(folder: Path, tmp_path: Path) -> None:
     outputs = {"--csv": "found.csv", "--out": "found.jsonl", "--regions-csv": "regions.csv", "--points": "points"}
     options = [part for option, name in outputs.items() for part in (option, tmp_path / name)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .against import NOMINAL, Against, Align, Normals, On, Tolerance
+from .against import NOMINAL, Against, Align, Normals, On, Thickness, Tolerance
 from .calibrate import calibrate_on
 from .compare import comparing
 from .datasets import datasets
@@ -175,6 +175,7 @@ def serve(
     align: Align = "best-fit",
     on: On = None,
     normals: Normals = None,
+    thickness: Thickness = False,
 ) -> None:
     """Score over HTTP: POST /score, /report and, with a nominal, /compare; GET /health and /metrics. No one is asked
     who they are."""
@@ -184,7 +185,8 @@ def serve(
         detector = _calibrated(weights, calibration, prepared, resolution)
         against = None
         if nominal is not None:
-            against = Against(nominal, tolerance, align, on, tuple(normals or ()), {"ground": ground, "unit": unit})()
+            scans, same = tuple(normals or ()), {"ground": ground, "unit": unit}
+            against = Against(nominal, tolerance, align, on, scans, same, thickness)()
         serve_with(detector, config, host, port, against)
 
 

@@ -35,6 +35,7 @@ On = Annotated[
         rich_help_panel="Nominal",
     ),
 ]
+Thickness = Annotated[bool, typer.Option(help="Measure walls, too.", rich_help_panel="Nominal")]
 Normals = Annotated[
     list[Path] | None,
     typer.Option(
@@ -53,6 +54,7 @@ class Against:
         tolerance, align, on: text of the options.
         normals: files and folders.
         prepared: of `AnomalyDetector.prepare_scans`.
+        thickness: whether walls are measured.
     """
 
     nominal: Path
@@ -61,6 +63,7 @@ class Against:
     on: str | None
     normals: tuple[Path, ...]
     prepared: Mapping[str, Any]
+    thickness: bool = False
 
     def __call__(self) -> AnomalyDetector:
         """The detector; pickled, it is made anew in each worker.
@@ -86,6 +89,7 @@ class Against:
             "nominal": self.nominal,
             "align": self.align if self.align in ("best-fit", "none") else read_pairs(Path(self.align)),
             "on": None if box is None else (box[:3], box[3:]),
+            "thickness": self.thickness,
             "tolerance": tolerance[0] if tolerance is not None and len(tolerance) == 1 else tolerance,
         }
 

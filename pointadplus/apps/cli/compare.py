@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .against import NOMINAL, Against, Align, Normals, On, Tolerance
+from .against import NOMINAL, Against, Align, Normals, On, Thickness, Tolerance
 from .folders import FolderOptions, score_folder
 from .options import EngineName, Files, Ground, Table, Threshold, Unit, Workers, of_folders, of_regions, result
 from .output import check_outputs, check_pdf, refuse_overwriting, reported_errors
@@ -26,6 +26,7 @@ def compare(
     align: Align = "best-fit",
     on: On = None,
     normals: Normals = None,
+    thickness: Thickness = False,
     out: Annotated[
         Path | None, result(help="Write one JSON line a file, as it is compared; of a folder: the folder for them.")
     ] = None,
@@ -55,7 +56,7 @@ def compare(
 
     Of a folder, what has a record in OUT/journal.jsonl already is not compared again: a run that was killed goes on.
     """
-    load = Against(nominal, tolerance, align, on, tuple(normals or ()), {"ground": ground, "unit": unit})
+    load = Against(nominal, tolerance, align, on, tuple(normals or ()), {"ground": ground, "unit": unit}, thickness)
     wanted = RegionOptions(True, regions_csv, regions_ply, threshold)
     options = FolderOptions(watch, settle, verify, retry, engine, workers, report, table, pdf)
     with reported_errors():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import ConfigError
-from .against import METHOD, NOMINAL, Against, Align, On, Tolerance, normal_files
+from .against import METHOD, NOMINAL, Against, Align, On, Thickness, Tolerance, normal_files
 from .options import Ground, Parts, Unit
 from .output import check_outputs, printable, reported_errors, stage_bar
 from .verbosity import command
@@ -32,6 +32,7 @@ def fit(
     tolerance: Tolerance = None,
     align: Align = "best-fit",
     on: On = None,
+    thickness: Thickness = False,
     ground: Ground = "keep",
     parts: Parts = "whole",
     unit: Unit = None,
@@ -42,9 +43,10 @@ def fit(
     with reported_errors():
         told = {}
         if nominal is not None:
-            told = Against(nominal, tolerance, align, on, tuple(scans), prepared).told()
-        elif tolerance is not None or on is not None or align != "best-fit":
-            raise ConfigError("there is no nominal", where="--tolerance, --align, --on", expected="with --nominal")
+            told = Against(nominal, tolerance, align, on, tuple(scans), prepared, thickness).told()
+        elif tolerance is not None or on is not None or align != "best-fit" or thickness:
+            where = "--tolerance, --align, --on, --thickness"
+            raise ConfigError("there is no nominal", where=where, expected="with --nominal")
         elif not scans:
             raise ConfigError("nothing to learn from", where="fit", expected="--normals, or --nominal", found="neither")
         detector = few_shot_detector(method, config)
