@@ -178,7 +178,8 @@ class ZeroShotDetector(AnomalyDetector):
         watch = Stopwatch()
         pictures = self.observer.pictures(cloud, watch)
         looks = [self._look(cloud, sample, picture, watch, rgb) for sample, picture in enumerate(pictures)]
-        # In canonical order to the end: a vectorised sigmoid rounds by an element's place, and places must not matter.
+        # In canonical order to the end, layer by layer: a vectorised sigmoid rounds by an element's place in memory,
+        # and neither the order of the points nor a layer beside may matter.
         first, names = looks[0], looks[0].names
         odds = torch.stack([look.odds for look in looks]).mean(0)
         total = torch.stack([look.total for look in looks]).mean(0)
@@ -186,9 +187,8 @@ class ZeroShotDetector(AnomalyDetector):
             with watch.stage("fine"):
                 odds, total = self._looked_closer(first, odds, total)
                 names = (*names, "fine")
-        maps = odds.sigmoid()
-        columns = torch.empty_like(maps)
-        columns[first.order] = maps
+        columns = torch.empty_like(odds)
+        columns[first.order] = torch.stack([column.contiguous().sigmoid() for column in odds.unbind(1)], 1)
         layers: dict[str, Tensor] = dict(zip(names, columns.unbind(1), strict=True))
         notes, measurable = first.notes
         return Detection(
@@ -241,11 +241,11 @@ class ZeroShotDetector(AnomalyDetector):
             evidence = self.model(observation, texts=self.texts)
             colors = None if colored is None else self.model.read_colors(colored, evidence)
             verdict = self.model.verdict(evidence, self.config.model.fusion, colors)
-            maps = torch.stack(list(verdict.layers.values()), 1)
+            maps = torch.stack([torch.logit(values, EPSILON) for values in verdict.layers.values()], 1)
         with watch.stage("to points"):
             order = picture.order.roll(sample * len(picture.nodes))
             points = picture.normalization.apply(cloud.points[order])
-            odds = interpolate(torch.logit(maps, EPSILON), picture.nodes, points)
+            odds = interpolate(maps, picture.nodes, points)
         notes = scan_notes(picture, len(cloud))
         return _Look(order, points, odds, torch.logit(verdict.total, EPSILON), tuple(verdict.layers), notes)
 
