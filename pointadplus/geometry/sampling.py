@@ -21,10 +21,27 @@ def canonical_order(points: Float[Tensor, "n 3"], seed: int = 0) -> Int[Tensor, 
     Sorting by coordinates first makes every later sub-sampling, sum and tie-break independent of the caller's order,
     so that permuting the points permutes the scores, bit for bit. Any prefix is a uniform random sample.
     """
-    array = points.detach().cpu().numpy()
-    by_position = np.lexsort((array[:, 2], array[:, 1], array[:, 0]))
-    generator = torch.Generator().manual_seed(seed)
-    return torch.from_numpy(by_position)[torch.randperm(len(points), generator=generator)]
+    by_position = torch.from_numpy(_by_position(points.detach().cpu().numpy()))
+    return by_position[torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))]
+
+
+def _by_position(points: np.ndarray) -> np.ndarray:
+    """Indices that sort points by x, then y, then z, then place in the array.
+
+    Of float32, x and y are one whole number, whose order is theirs, and only points that share it are sorted by z.
+    """
+    if points.dtype != np.float32:
+        return np.lexsort((points[:, 2], points[:, 1], points[:, 0]))
+    bits = (points[:, :2] + np.float32(0)).view(np.uint32)  # zero has one sign
+    upwards = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)
+    key = upwards[:, 0] << np.uint64(32) | upwards[:, 1]
+    order = key.argsort()
+    ranked = key[order]
+    same = ranked[1:] == ranked[:-1]
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    rows = np.sort(order[tied])
+    order[tied] = rows[np.lexsort((points[rows, 2], key[rows]))]
+    return order
 
 
 def even_order(points: Float[Tensor, "n 3"], seed: int = 0) -> tuple[Int[Tensor, "n"], Float[Tensor, "h"]]:

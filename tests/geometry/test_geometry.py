@@ -98,6 +98,17 @@ def test_frames_of_a_plane_and_normals_of_a_sphere():
     assert cosine.min() > 0.97
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_canonical_order_starts_from_positions_sorted_by_x_then_y_then_z(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randint(-2, 3, (4000, 3), generator=generator).to(dtype)  # ties of one, two and three coordinates
+    points[:1000] += torch.randn(1000, 3, generator=generator).to(dtype)
+    points[1000:2000][points[1000:2000] == 0] = -0.0
+    expected = torch.tensor(sorted(range(4000), key=lambda row: (*points[row].tolist(), row)))
+    drawn = torch.randperm(4000, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(canonical_order(points, 3), expected[drawn])
+
+
 def test_canonical_order_forgets_the_callers_order():
     points = torch.rand(1000, 3, generator=generator())
     shuffle = torch.randperm(1000, generator=generator(1))
