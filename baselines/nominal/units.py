@@ -39,7 +39,8 @@ def reconcile(size: float, unit: str | None, nominal: float, nominal_unit: str |
         if 1 / LARGEST < ratio < LARGEST:
             told = (f"the scan is in {unit}, the nominal in {nominal_unit}",) if unit != nominal_unit else ()
             return Scale(factor, unit, told)
-        return Scale(factor, unit, (_apart(ratio, f"they say that they are in {unit} and in {nominal_unit}"),), False)
+        said = f"both say {unit}" if unit == nominal_unit else f"it says {unit}, the nominal {nominal_unit}"
+        return Scale(factor, unit, (_apart(ratio, said),), False)
     ratio = size / nominal
     known = unit or nominal_unit
     if 1 / LARGEST < ratio < LARGEST:

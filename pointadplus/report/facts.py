@@ -22,6 +22,11 @@ def verdict(detection: Detection) -> str | None:
     return detection.verdict or (None if found is None else found.verdict)
 
 
+def heading(title: str | None, detection: Detection) -> str:
+    """The title that was given, else what a report of such detections is headed by."""
+    return title or ("Point cloud anomalies" if detection.inspection is None else "Deviations from the nominal")
+
+
 def facts(detection: Detection, detector: AnomalyDetector | None, now: datetime) -> list[Fact]:
     """The head of a report: reference, alignment, limit, method, scan, date and versions."""
     found, cloud = detection.inspection, detection.cloud

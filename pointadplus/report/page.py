@@ -22,6 +22,7 @@ from ..results.detection import Detection
 from ..results.detector import AnomalyDetector
 from ..results.palette import BEYOND, VIRIDIS
 from ..zero_shot.words import named_regions
+from .facts import heading
 from .scan import scan_record
 
 _SCRIPTS = (
@@ -34,7 +35,7 @@ def write_report(
     detections: Iterable[Detection],
     path: str | os.PathLike[str],
     *,
-    title: str = "Point cloud anomalies",
+    title: str | None = None,
     max_points: int = 60_000,
     threshold: float | None = None,
     words: Sequence[str] | None = None,
@@ -52,7 +53,7 @@ def write_report(
     Args:
         detections: what to show, in this order; at least one.
         path: the file to write; its folder is made, and an older file is replaced whole or not at all.
-        title: heading of the page, as plain text.
+        title: heading of the page, as plain text; None says whether it tells anomalies or deviations from a nominal.
         max_points: most points shown of one cloud, at least 1.
         threshold, words, detector: of the regions, see `zero_shot.words.named_regions`.
 
@@ -61,10 +62,11 @@ def write_report(
         CloudWriteError: the file cannot be written.
     """
     check_range(max_points, "[1, ∞)", "max_points")
-    scans, calibrations = [], {}
+    scans, calibrations, head = [], {}, title or ""
     now = datetime.now()
     for index, detection in enumerate(detections):
         regions = named_regions(detection, words, detector=detector, threshold=threshold)
+        head = head or heading(title, detection)
         name = detection.cloud.source or f"cloud {index + 1}"
         record = scan_record(
             detection, regions, name=name, max_points=max_points, threshold=threshold, detector=detector, now=now
@@ -76,7 +78,7 @@ def write_report(
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(_page(title, scans, calibrations))
+        partial.write_bytes(_page(head, scans, calibrations))
         os.replace(partial, target)
     except OSError as error:
         with suppress(OSError):

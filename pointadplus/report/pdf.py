@@ -23,7 +23,7 @@ from ..results.plot import need_matplotlib
 from ..results.regions import Region
 from ..text import file_name, plain_text, rounded
 from ..zero_shot.words import named_regions
-from .facts import facts, statistics, verdict
+from .facts import facts, heading, statistics, verdict
 from .inspected import Scale, section
 from .pdf_charts import SOFT, deviation_scale, score_scale, section_chart
 from .pdf_views import LISTED, colors_of, number_regions, sides
@@ -45,7 +45,7 @@ def write_pdf(
     detections: Iterable[Detection],
     path: str | os.PathLike[str],
     *,
-    title: str = "Point cloud anomalies",
+    title: str | None = None,
     threshold: float | None = None,
     words: Sequence[str] | None = None,
     detector: AnomalyDetector | None = None,
@@ -58,7 +58,7 @@ def write_pdf(
     Args:
         detections: what to show, in this order; at least one.
         path: the file to write; an older one is replaced whole or not at all.
-        title: of all pages, as plain text.
+        title: of all pages, as plain text; None says whether they tell anomalies or deviations from a nominal.
         threshold, words, detector: of the regions, see `zero_shot.words.named_regions`.
 
     Raises:
@@ -70,11 +70,13 @@ def write_pdf(
     from matplotlib.backends.backend_pdf import PdfPages
 
     now, stream, count = datetime.now().astimezone(), io.BytesIO(), 0
-    told = {"Title": plain_text(title), "Creator": "pointadplus", "CreationDate": now}
+    told = {"Creator": "pointadplus", "CreationDate": now}
     with rc_context({"pdf.fonttype": 42, "font.size": 8}), PdfPages(stream, metadata=told) as pages:
         for count, detection in enumerate(detections, 1):
             regions = named_regions(detection, words, detector=detector, threshold=threshold)
-            page = _Page(title, detection.cloud.source or f"cloud {count}")
+            shown = heading(title, detection)
+            pages.infodict().setdefault("Title", plain_text(shown))
+            page = _Page(shown, detection.cloud.source or f"cloud {count}")
             page.head(detection, facts(detection, detector, now))
             page.views(detection, regions, colors_of(detection, threshold))
             page.numbers(detection, threshold)

@@ -275,8 +275,11 @@ def test_the_service_scores_with_a_model_of_a_nominal(folder: Path, model: Path)
     assert (record["verdict"], record["inspection"]["nominal"]) == ("out of tolerance", "part.stl")
     assert record["inspection"]["largest"] == pytest.approx(0.4, abs=0.06)
     assert record["regions"][0]["deviation"]["mean"] == pytest.approx(0.4, abs=0.02)
+    compared = ask(create_app(load_detector(model)), "/compare", bump)  # the model's own nominal, without another
+    assert compared.status_code == 200 and compared.json()["inspection"] == record["inspection"]
     page = ask(create_app(load_detector(model)), "/report", bump)
     assert page.status_code == 200 and "out of tolerance" in page.text
+    assert "<title>Deviations from the nominal</title>" in page.text
 
 
 @pytest.mark.parametrize("served", [True, False])

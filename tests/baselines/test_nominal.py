@@ -208,7 +208,7 @@ def test_units_are_brought_together_and_told(tmp_path: Path) -> None:
         assert stats.within == pytest.approx(inspected(plain).within, abs=1e-3)
     wrong = compared(mesh, PointCloud.create(points / 1000, unit="mm"), tolerance=0.5)
     assert wrong.verdict == "not measurable"
-    assert "993 times as small as the nominal: they say that they are in mm and in mm" in wrong.notes[-1]
+    assert "993 times as small as the nominal: both say mm; another part, or a wrong unit" in wrong.notes[-1]
     assert wrong.inspection is None
     odd = compared(mesh, points * 200)
     assert odd.verdict == "not measurable"

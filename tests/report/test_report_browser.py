@@ -151,6 +151,13 @@ def test_it_turns_under_a_hand(opened: Browser, page: Path, touch: bool) -> None
     assert opened.evaluate("document.documentElement.scrollWidth") <= 820, "a tablet shows it all"
 
 
+def test_the_threshold_reads_as_the_limit_until_it_is_moved(opened: Browser) -> None:
+    told = "document.getElementById('threshold-value').textContent"
+    assert opened.evaluate(told) == "0.500", "not the level above it, of 255"
+    put(opened, "threshold", "200")
+    assert opened.evaluate(told) == f"{200 / 255:.3f}"
+
+
 def test_a_score_stands_among_those_of_normal_scans(opened: Browser, tmp_path: Path) -> None:
     told = opened.evaluate("document.getElementById('compared').textContent")
     assert "99 normal scans" in told and f"{NORMAL.threshold:.3f}" in told

@@ -30,7 +30,8 @@ def create_app(
     Args:
         detector: of any method, fitted and calibrated as it is to be used.
         config: limits; None means the defaults.
-        against: a `SurfaceDeviation` fitted with a nominal; None refuses `/compare`.
+        against: a `SurfaceDeviation` fitted with a nominal; None takes the detector if it was,
+            else `/compare` is refused.
 
     Raises:
         ConfigError: the extra `serve` is not installed, or words for regions cannot be given.

@@ -49,7 +49,7 @@ class Service:
     Args:
         detector: of any method; its `fingerprint` is asked for once.
         config: limits.
-        against: what `/compare` compares with, or None.
+        against: what `/compare` compares with; None takes the detector, if it was fitted with a nominal.
 
     Raises:
         ConfigError: words that cannot be given.
@@ -58,7 +58,8 @@ class Service:
     def __init__(self, detector: AnomalyDetector, config: ServeConfig, against: AnomalyDetector | None = None) -> None:
         if config.words is not None:
             check_words(config.words, detector)
-        self.detector, self.config, self.against = detector, config, against
+        self.detector, self.config = detector, config
+        self.against = detector if against is None and detector.inspects else against
         self.weights = detector.fingerprint()
         self.queue = WorkQueue(config.queue)
         self.metrics = Metrics(self.queue)

@@ -115,7 +115,7 @@ function paintNumbers() {
   const scan = scans[state.scan];
   const above = scan.histogram.slice(threshold()).reduce((sum, count) => sum + count, 0);
   element("threshold").value = threshold();
-  element("threshold-value").textContent = score(threshold() / LEVELS);
+  element("threshold-value").textContent = score(state.threshold === null && scan.limit !== null ? scan.limit : threshold() / LEVELS);
   element("above").textContent = `${number(above)} points at or above (${((100 * above) / scan.points).toFixed(2)} %)`;
   element("range-low").textContent = "0";
   element("range-high").textContent = "1";
