@@ -151,11 +151,13 @@ def test_it_turns_under_a_hand(opened: Browser, page: Path, touch: bool) -> None
     assert opened.evaluate("document.documentElement.scrollWidth") <= 820, "a tablet shows it all"
 
 
-def test_the_threshold_reads_as_the_limit_until_it_is_moved(opened: Browser) -> None:
+def test_the_threshold_reads_as_the_limit_until_it_is_moved(opened: Browser, tmp_path: Path) -> None:
+    calibration = Calibration((0.1,) * 99, (0.641,) * 99, 0.05)  # the levels about it are 0.637 and 0.645
+    opened.open(write_report([scored("a.ply", 0.9, calibration)], tmp_path / "report.html"))
     told = "document.getElementById('threshold-value').textContent"
-    assert opened.evaluate(told) == "0.500", "not the level above it, of 255"
-    put(opened, "threshold", "200")
-    assert opened.evaluate(told) == f"{200 / 255:.3f}"
+    assert opened.evaluate(told) == "0.641"
+    put(opened, "threshold", "192")
+    assert opened.evaluate(told) == "0.750"
 
 
 def test_a_score_stands_among_those_of_normal_scans(opened: Browser, tmp_path: Path) -> None:
