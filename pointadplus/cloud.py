@@ -194,9 +194,13 @@ class PointCloud:
         return html_table((name, value) for name, value in rows.items() if value)
 
     def _sides(self) -> str:
-        """The sides of the bounding box along x, y and z; of far-away clouds, too, without their place."""
+        return " × ".join(map(rounded, self.extents.tolist())) + (f" {self.unit}" if self.unit else "")
+
+    @property
+    def extents(self) -> Float[Tensor, "3"]:
+        """The sides of the bounding box along x, y and z, float64."""
         low, high = (corner.double() for corner in self.points.aminmax(dim=0))  # float32 differences would round
-        return " × ".join(map(rounded, (high - low).tolist())) + (f" {self.unit}" if self.unit else "")
+        return high - low
 
     @property
     def dropped(self) -> int:

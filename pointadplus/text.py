@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
@@ -18,6 +19,15 @@ def rounded(value: SupportsFloat) -> str:
     size = abs(number)
     digits = f"{size:,.0f}" if 99.95 <= size < 1e9 else f"{size:.3g}"
     return f"−{digits}" if number < 0 else digits
+
+
+def placed(position: Iterable[SupportsFloat], size: SupportsFloat) -> str:
+    """A position for people to read, as in 66, 15.25, −0.4: to a thousandth at least of the size of what it lies on,
+    however far from the origin that is."""
+    decimals = min(max(3 - math.floor(math.log10(float(size) or 1.0)), 0), 20)
+    texts = (f"{float(value):.{decimals}f}" for value in position)
+    bare = (text.rstrip("0").rstrip(".") if "." in text else text for text in texts)
+    return ", ".join("0" if text in ("-0", "") else text.replace("-", "−") for text in bare)
 
 
 def counted(points: int, dropped: int) -> list[str]:

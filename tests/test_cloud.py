@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pointadplus.cloud import PointCloud
 from pointadplus.errors import CloudError, ConfigError
 from pointadplus.normalization import Normalization
-from pointadplus.text import rounded
+from pointadplus.text import placed, rounded
 from pointadplus.units import unit_named
 
 
@@ -231,6 +231,16 @@ def test_a_cloud_as_a_table() -> None:
 )  # fmt: skip
 def test_numbers_for_people(value: float, text: str) -> None:
     assert rounded(value) == text
+
+
+@pytest.mark.parametrize(
+    ("position", "size", "text"),
+    [((65.987, 15.254, -0.0007), 80, "65.99, 15.25, 0"), ((0.066, -0.01525, 0.04), 0.08, "0.066, −0.01525, 0.04"),
+     ((5_800_000.126, -4_100_000.0, 300.5), 80, "5800000.13, −4100000, 300.5"),
+     ((1234.4, -0.4, 100), 5000, "1234, 0, 100"), ((0.0, 0.0, 0.0), 0, "0, 0, 0")],
+)  # fmt: skip
+def test_positions_for_people(position: tuple[float, ...], size: float, text: str) -> None:
+    assert placed(position, size) == text
 
 
 FAR = [5_800_000.0, -4_100_000.0, 300.0]

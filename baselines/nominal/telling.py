@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pointadplus.cloud import PointCloud
 from pointadplus.geometry.ground import find_ground
-from pointadplus.text import rounded
+from pointadplus.text import placed
 
 from ..gate import LEAST, judge
 from .deviation import Measured
@@ -72,6 +72,5 @@ def _on_table(points: Tensor, deviation: np.ndarray, size: float) -> bool:
 def place_of_missing(nominal: NominalComparison, lacking: np.ndarray) -> str:
     """How much surface is missing, and where."""
     at = nominal.places.points[lacking].mean(0) + nominal.mesh.center
-    place = ", ".join(rounded(value) for value in at)
     what = f"{lacking.mean():.1%} of the nominal's surface is missing that the scan should show"
-    return f"{what}, about ({place}) of the nominal"
+    return f"{what}, about ({placed(at, nominal.mesh.size)}) of the nominal"

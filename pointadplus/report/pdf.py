@@ -21,7 +21,7 @@ from ..results.detector import AnomalyDetector
 from ..results.inspection import limits, signed
 from ..results.plot import need_matplotlib
 from ..results.regions import Region
-from ..text import file_name, plain_text, rounded
+from ..text import file_name, placed, plain_text, rounded
 from ..zero_shot.words import named_regions
 from .facts import facts, heading, statistics, verdict
 from .inspected import Scale, section
@@ -171,12 +171,17 @@ class _Page:
             half = PAPER[0] / 2
             section_chart(self.axes(half, half - EDGE, 1.5), cut, scale)
             self.at += 1.55
-            place = ", ".join(rounded(value) for value in cut["place"])
+            place = placed(cut["place"], found.scale * float(detection.cloud.extents.amax()))
             dots = "" if found.tolerance is None else ", limits dotted"
-            self.text(half, f"Section through the worst place, {rounded(2 * cut['window'])}{unit} wide", color=SOFT)
-            self.at += 0.14
-            self.text(half, f"({place}) on the nominal, black{dots}, whiskers × {cut['factor']:g}", color=SOFT)
-            self.at -= 1.69
+            captions = (
+                f"Section through the worst place, {rounded(2 * cut['window'])}{unit} wide",
+                f"({place}) on the nominal",
+                f"nominal black{dots}, whiskers × {cut['factor']:g}",
+            )
+            for caption in captions:
+                self.text(half, caption, color=SOFT)
+                self.at += 0.14
+            self.at -= 1.97
         for label, value in statistics(found):
             self.at += 0.155
             self.text(EDGE, label, color=SOFT)
@@ -221,17 +226,18 @@ def _columns(detection: Detection, unit: str) -> list[tuple[str, Callable[[Regio
     def off(name: str, told: Callable[[Any], str]) -> Callable[[Region], str]:
         return lambda region: "–" if region.deviation is None else told(getattr(region.deviation, name))
 
+    found, size = detection.inspection, float(detection.cloud.extents.amax())
     inspected = [
         (f"largest {unit}", off("largest", signed)), (f"mean {unit}", off("mean", signed)),
         (f"excess {unit}³", off("excess", rounded)), (f"lack {unit}³", off("lack", rounded)),
     ]  # fmt: skip
     return [
         ("region", lambda region: str(region.number)),
-        *(inspected if detection.inspection is not None else ()),
+        *(inspected if found is not None else ()),
         ("peak score", lambda region: f"{region.peak_score:.3f}"),
         (f"area {unit}²", lambda region: rounded(region.area)),
         (f"length × width {unit}", lambda region: " × ".join(map(rounded, region.extent[:2]))),
-        ("position", lambda region: ", ".join(map(rounded, region.position)))
-        if detection.inspection is None
-        else ("on the nominal", off("position", lambda position: ", ".join(map(rounded, position)))),
+        ("position", lambda region: placed(region.position, size))
+        if found is None
+        else ("on the nominal", off("position", lambda position: placed(position, found.scale * size))),
     ]

@@ -105,6 +105,7 @@ def _deviation(detection: Detection, found: Inspection | None, shown: Int[Tensor
         "significant": found.significant,
         "extremes": [{"position": place.position, "value": place.value} for place in places],
         "section": section(detection),
+        "scale": found.scale,
     }
 
 

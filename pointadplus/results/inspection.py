@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -78,6 +79,11 @@ class Inspection:
     def verdict(self) -> Literal["in tolerance", "out of tolerance"] | None:
         """The decision in words; None as for `in_tolerance`."""
         return None if self.in_tolerance is None else IN if self.in_tolerance else OUT
+
+    @property
+    def scale(self) -> float:
+        """A unit of the scan's in units of the nominal's."""
+        return math.hypot(*self.pose[:3])
 
     def on_nominal(self, position: Sequence[float]) -> tuple[float, float, float]:
         """A position of the scan's file in the frame and unit of the nominal."""

@@ -97,7 +97,7 @@ function flyTo(target) {
   const cloud = decode(scan).score;
   const at = target.at ?? local(scan, target.position);
   const side = target.normal ?? at;
-  const extent = (target.extent?.[0] ?? 0) / (Math.max(...scan.extents) || 1);
+  const extent = (target.extent?.[0] ?? 0) / longestSide(scan);
   const near = Math.min(Math.max((0.35 * cloud.radius) / Math.max(extent, 1e-6), 1.2), 4);
   const size = [view.width, view.height];
   const ways = [side, side.map((value) => -value)].map((way) => facing(way, camera.rotation));

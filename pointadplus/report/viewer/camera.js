@@ -49,7 +49,7 @@ function framed(seen, cloud, [width, height], ratio, size = 0) {
 
 /** Where a place of the file's frame lies among the positions that are drawn, which are in [0, 1]. */
 function local(scan, position) {
-  const longest = Math.max(...scan.extents) || 1;
+  const longest = longestSide(scan);
   return position.map((value, axis) => (value - scan.corner[axis]) / longest - decode(scan).score.center[axis]);
 }
 

@@ -107,5 +107,5 @@ function sectionCaption(scan) {
   const { factor, window: half, place: at } = scan.deviation.section;
   const larger = factor > 1 ? `, whiskers ${number(factor)} times as long as the deviations` : "";
   const dots = scan.deviation.limits ? ", limits dotted" : "";
-  return `Section through the worst place, (${place(at, scan)}) on the nominal, ${length(2 * half)}${lengthUnit(scan)} wide: the nominal's line${dots}${larger}`;
+  return `Section through the worst place, (${place(at, longestSide(scan) * scan.deviation.scale)}) on the nominal, ${length(2 * half)}${lengthUnit(scan)} wide: the nominal's line${dots}${larger}`;
 }

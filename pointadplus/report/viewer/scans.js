@@ -2,6 +2,7 @@
 
 const { scans, colors, beyond, calibrations } = JSON.parse(document.getElementById("report-data").textContent);
 const LEVELS = 256;
+const longestSide = (scan) => Math.max(...scan.extents) || 1;
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
@@ -9,7 +10,7 @@ const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeA
 function decode(scan) {
   if (!scan.decoded) {
     const positions = new Uint16Array(bytes(scan.positions).buffer);
-    const longest = Math.max(...scan.extents) || 1;
+    const longest = longestSide(scan);
     const [a, b, c] = scan.extents.map((extent) => extent / longest);
     const spacing = Math.sqrt((2 * (a * b + b * c + c * a) + 0.01) / scan.shown);
     const center = [a / 2, b / 2, c / 2];

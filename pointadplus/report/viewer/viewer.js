@@ -10,9 +10,9 @@ const spans = { full: () => [0, LEVELS], report: () => levelSpan(scans), scan: (
 const number = (value) => value.toLocaleString("en");
 const score = (value) => value.toFixed(3);
 const length = (value) => Number(value.toPrecision(4)).toString();
-// To a thousandth of the scan's size at least, however far from the origin it lies.
-const place = (position, scan) => {
-  const decimals = 3 - Math.floor(Math.log10(Math.max(...scan.extents) || 1));
+// To a thousandth at least of the size of what it lies on, however far from the origin that is.
+const place = (position, whole) => {
+  const decimals = 3 - Math.floor(Math.log10(whole));
   return position.map((value) => Number(value.toFixed(Math.min(Math.max(decimals, 0), 20))).toString()).join(", ");
 };
 
@@ -149,7 +149,7 @@ const sizeOf = (scan) => `${scan.extents.map(length).join(" × ")} ${scan.unit ?
 function details(scan) {
   const rows = [
     ["Size", sizeOf(scan)],
-    ["Highest point", `${score(scan.peak.score)} at (${place(scan.peak.position, scan)}), row ${number(scan.peak.row)}`],
+    ["Highest point", `${score(scan.peak.score)} at (${place(scan.peak.position, longestSide(scan))}), row ${number(scan.peak.row)}`],
   ];
   if (scan.verdict) {
     const { anomalous, pValue, promise, scans: count } = scan.verdict;
@@ -190,15 +190,15 @@ const COLUMNS = [
   ["Area (unit²)", (region) => length(region.area)],
   ["Length × width", (region) => region.extent.slice(0, 2).map(length).join(" × ")],
   ["Depth", (region) => (region.depth === null ? "–" : `${!region.sided ? "±" : region.depth > 0 ? "+" : ""}${length(region.depth)}`)],
-  ["Position", (region, scan) => place(region.position, scan)],
-  ["On the nominal", (region, scan) => (region.deviation ? place(region.deviation.position, scan) : "–")],
+  ["Position", (region, scan) => place(region.position, longestSide(scan))],
+  ["On the nominal", (region, scan) => (region.deviation ? place(region.deviation.position, longestSide(scan) * scan.deviation.scale) : "–")],
   ["Word", (region) => region.word],
 ];
 const OF_NOMINAL = [...COLUMNS.slice(1, 5).map(([name]) => name), "On the nominal"];
 
 /** The columns that a scan's table has. */
 function columnsOf(scan) {
-  const told = { "Word": scan.regions.some((region) => region.word !== null), "Mean score": !scan.deviation, "Position": !scan.deviation };
+  const told = { "Word": scan.regions.some((region) => region.word !== null), "Mean score": !scan.deviation, "Position": !scan.deviation, "Depth": !scan.deviation };
   for (const name of OF_NOMINAL) told[name] = Boolean(scan.deviation);
   return COLUMNS.filter(([name]) => told[name] ?? true);
 }
