@@ -251,9 +251,8 @@ class SurfaceDeviation(AnomalyDetector):
 
     def _fitted(self, what: str) -> NormalSurface:
         if self._surface is None:
-            raise ConfigError(
-                "no part was learnt", where=f"SurfaceDeviation.{what}", hint="call fit with normal scans first"
-            )
+            where = f"SurfaceDeviation.{what}"
+            raise ConfigError("no part was learnt", where=where, hint="call fit with normal scans first")
         return self._surface
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -264,19 +263,16 @@ class SurfaceDeviation(AnomalyDetector):
         """
         if self._nominal is not None:
             tensors, told = against.stored(self._nominal)
-            header = {"config": asdict(self.config), "nominal": told}
-            write_tensors(Path(path), tensors, {_FORMAT: json.dumps(header)})
-            return
-        surface = self._fitted("save")
-        tensors = {
-            "points": surface.points, "normals": surface.normals, "usual": self._usual,
-            "rim": surface.rim.to(torch.uint8), "certain": surface.certain.to(torch.uint8), "offset": self._offset,
-        }  # fmt: skip
-        header = {
-            "config": asdict(self.config), "scale": self._scale, "spacing": surface.spacing,
-            "reference": self._first, **asdict(self._size),
-        }  # fmt: skip
-        write_tensors(Path(path), tensors, {_FORMAT: json.dumps(header)})
+            header = {"nominal": told}
+        else:
+            surface = self._fitted("save")
+            tensors = {
+                "points": surface.points, "normals": surface.normals, "usual": self._usual, "offset": self._offset,
+                "rim": surface.rim.to(torch.uint8), "certain": surface.certain.to(torch.uint8),
+            }  # fmt: skip
+            told = {"scale": self._scale, "spacing": surface.spacing, "reference": self._first}
+            header = {**told, **asdict(self._size)}
+        write_tensors(Path(path), tensors, {_FORMAT: json.dumps({"config": asdict(self.config), **header})})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

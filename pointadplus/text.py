@@ -27,7 +27,7 @@ def placed(position: Iterable[SupportsFloat], size: SupportsFloat) -> str:
     decimals = min(max(3 - math.floor(math.log10(float(size) or 1.0)), 0), 20)
     texts = (f"{float(value):.{decimals}f}" for value in position)
     bare = (text.rstrip("0").rstrip(".") if "." in text else text for text in texts)
-    return ", ".join("0" if text in ("-0", "") else text.replace("-", "−") for text in bare)
+    return ", ".join("0" if text == "-0" else text.replace("-", "−") for text in bare)
 
 
 def counted(points: int, dropped: int) -> list[str]:
